@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# The table of contents: what can be made. The scripts under tests/vm do the work
+# of the test bed; each directory's Makefile.inc says what is built from it.
+#
+# Natively, products stand in build/native; what the test bed builds in the guest
+# root stands in build (tests/vm/build sets O, in the environment: as an argument
+# it would reach kbuild as well).
+
+O       ?= build/native
+PREFIX  ?= /usr/local
+CC      := $(if $(filter default,$(origin CC)),gcc,$(CC))
+CLANG   ?= clang
+BPFTOOL ?= $(or $(shell PATH=$$PATH:/usr/sbin command -v bpftool),bpftool)
+CFLAGS  ?= -O2 -g
+INSTALL ?= install
+
+# KERNELS: releases, or beginnings of them; the module is built for these of the
+# installed ones. None named: the running kernel.
+releases := $(foreach k,$(KERNELS),$(filter $(k)%,$(notdir $(wildcard /lib/modules/*))))
+releases := $(or $(sort $(releases)),$(KERNELS),$(shell uname -r))
+KDIR    ?= /lib/modules/$*/build
+
+# Where the types of a kernel can be read: of the running one, or of the oldest
+# that we build for.
+BTF_VMLINUX ?= $(if $(filter $(shell uname -r),$(releases)),/sys/kernel/btf/vmlinux,$\
+		/lib/modules/$(firstword $(releases))/build/vmlinux)
+
+# The fragments add to these, and prerequisites to the targets of the same name:
+BINARIES :=	# programs of user space, to be installed
+POLICIES :=	# BPF objects, to be installed
+HEADERS  :=	# what a policy of one's own includes, to be installed
+
+export TESTS KERNELS
+
+.PHONY: all native modules user policies testprogs install uninstall
+.PHONY: check check-native check-debug check-long demo shell clean help FORCE
+.DELETE_ON_ERROR:
+
+all: native		## build for the running kernel, here
+	+@$(MAKE) --no-print-directory modules user policies
+
+native:
+	@tests/vm/native
+
+-include loader/Makefile.inc
+-include bpf/Makefile.inc
+-include tests/Makefile.inc
+
+BINARIES := $(strip $(BINARIES))
+POLICIES := $(strip $(POLICIES))
+HEADERS  := $(strip $(HEADERS))
+
+modules: $(releases:%=$(O)/%/incfs.ko)	## the kernel module
+user: $(BINARIES)			## loader and tools
+policies: $(POLICIES)			## BPF objects
+testprogs:				## test programs
+
+# kbuild of 6.12 puts its products beside the sources: each release has a
+# directory of links to them. Without BTF the policy type would silently be
+# missing at run time.
+$(O)/%/incfs.ko: FORCE
+	@mkdir -p $(@D)
+	@ln -sfn $(CURDIR)/include $(O)/include
+	@find -L $(@D) -maxdepth 1 -type l -delete
+	@ln -sf $(CURDIR)/kmod/* $(@D)/
+	+$(MAKE) -C $(KDIR) M=$(abspath $(@D)) W=1 modules
+	@readelf -SW $@ | grep -q ' \.BTF ' || { \
+		echo "error: $@ has no .BTF section: $(KDIR) needs a vmlinux with BTF," \
+		"and pahole must be installed" >&2; rm -f $@; exit 1; }
+
+install: native		## module, programs and policies of `make` (root)
+	@test -e $(O)/$(firstword $(releases))/incfs.ko || \
+		{ echo "nothing to install: run 'make' first" >&2; exit 1; }
+	$(MAKE) -C /lib/modules/$(firstword $(releases))/build \
+		M=$(abspath $(O)/$(firstword $(releases))) \
+		$(if $(DESTDIR),INSTALL_MOD_PATH=$(DESTDIR)) modules_install
+	$(if $(DESTDIR),,depmod $(firstword $(releases)))
+	$(INSTALL) -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/incfs \
+		$(DESTDIR)$(PREFIX)/include/incfs
+	$(if $(BINARIES),$(INSTALL) $(BINARIES) $(DESTDIR)$(PREFIX)/bin)
+	$(if $(POLICIES),$(INSTALL) -m 644 $(POLICIES) $(DESTDIR)$(PREFIX)/lib/incfs)
+	$(if $(HEADERS),$(INSTALL) -m 644 $(HEADERS) $(DESTDIR)$(PREFIX)/include/incfs)
+
+uninstall:		## what install put there, for the running kernel (root)
+	rm -f $(DESTDIR)/lib/modules/$(firstword $(releases))/updates/incfs.ko*
+	$(if $(DESTDIR),,depmod $(firstword $(releases)))
+	rm -f $(addprefix $(DESTDIR)$(PREFIX)/bin/,$(notdir $(BINARIES)))
+	rm -rf $(DESTDIR)$(PREFIX)/lib/incfs $(DESTDIR)$(PREFIX)/include/incfs
+
+check:			## all tests, in guests with each kernel (TESTS='glob', KERNELS='6.12')
+	@tests/vm/check
+
+check-debug:		## all tests on the debug kernel (KASAN, lockdep, kmemleak)
+	@tests/vm/check --debug
+
+check-long:		## check, and check-debug
+	@tests/vm/check --all
+
+check-native: native	## all tests on the running kernel (root)
+	+@$(MAKE) --no-print-directory modules user policies testprogs
+	@tests/run --module $(O)/$(firstword $(releases))/incfs.ko $(O)
+
+demo:			## a compiler that runs while it is being downloaded, in a guest
+	@tests/vm/demo
+
+shell:			## a shell in a guest (KERNEL=7)
+	@tests/vm/boot $(if $(KERNEL),-k $(KERNEL))
+
+clean:			## remove build/; caches stay (docs/testing.md)
+	rm -rf build
+
+help:			## this list
+	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | \
+		column -ts '|'
