@@ -8,6 +8,8 @@ cache=${INCFS_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/incfs}
 # Everything that a root is made from; a change of any of it makes another root.
 root_inputs=("$vm_dir/root" "$vm_dir/packages")
 
+PATH=$PATH:/usr/sbin:/sbin
+
 say() { printf '%s\n' "${0##*/}: $*" >&2; }
 die() { say "$*"; exit 1; }
 
