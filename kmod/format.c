@@ -1,0 +1,286 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Incremental FS: parser and builder of the image format.
+ *
+ * Pure functions over bytes in memory. Everything that is read is taken for
+ * hostile: lengths and bounds first, then the CRC, then what the members say.
+ */
+#include "format.h"
+
+static int refuse(const char **why, const char *reason)
+{
+	*why = reason;
+	return -EINVAL;
+}
+
+static void check_layout(void)
+{
+	_Static_assert(sizeof(struct incfs_disk_super) == 32, "superblock");
+	_Static_assert(sizeof(struct incfs_disk_header) == 23, "record header");
+	_Static_assert(sizeof(struct incfs_disk_inode) == 45, "inode record");
+	_Static_assert(sizeof(struct incfs_disk_block_map) == 43, "block map record");
+	_Static_assert(sizeof(struct incfs_disk_dir_action) == 296, "directory record");
+	_Static_assert(sizeof(struct incfs_disk_extent) == 14, "block map entry");
+}
+
+int incfs_format_parse_super(const void *buf, size_t len, __u64 image_size, __u64 *first,
+			     const char **why)
+{
+	const struct incfs_disk_super *disk = buf;
+
+	check_layout();
+	if (len < sizeof(*disk))
+		return refuse(why, "image is shorter than a superblock");
+	if (le64_to_cpu(disk->s_magic) != INCFS_FORMAT_MAGIC)
+		return refuse(why, "wrong magic number");
+	if (le64_to_cpu(disk->s_version) != INCFS_FORMAT_VERSION)
+		return refuse(why, "unknown format version");
+	if (le16_to_cpu(disk->s_super_block_size) != sizeof(*disk))
+		return refuse(why, "wrong superblock size");
+	if (le16_to_cpu(disk->s_data_block_size) != INCFS_BLOCK_SIZE)
+		return refuse(why, "wrong block size");
+	if (disk->s_flags)
+		return refuse(why, "unknown feature flags");
+	*first = le64_to_cpu(disk->s_first_md_offset);
+	if (*first && (*first < sizeof(*disk) || *first >= image_size))
+		return refuse(why, "first record lies outside the image");
+	return 0;
+}
+
+static size_t record_size(__u8 type)
+{
+	switch (type) {
+	case INCFS_RECORD_INODE:
+		return sizeof(struct incfs_disk_inode);
+	case INCFS_RECORD_BLOCK_MAP:
+		return sizeof(struct incfs_disk_block_map);
+	case INCFS_RECORD_DIR_ACTION:
+		return sizeof(struct incfs_disk_dir_action);
+	default:
+		return 0;
+	}
+}
+
+int incfs_format_parse_header(const void *buf, size_t len, __u64 offset, __u64 prev,
+			      __u64 image_size, size_t *size, const char **why)
+{
+	const struct incfs_disk_header *disk = buf;
+	__u64 next;
+
+	if (len < sizeof(*disk) || offset > image_size || image_size - offset < sizeof(*disk))
+		return refuse(why, "record header does not fit the image");
+	*size = record_size(disk->h_md_entry_type);
+	if (!*size)
+		return refuse(why, "unknown record type");
+	if (le16_to_cpu(disk->h_record_size) != *size)
+		return refuse(why, "record has not the size of its type");
+	if (image_size - offset < *size)
+		return refuse(why, "record does not fit the image");
+	if (le64_to_cpu(disk->h_prev_md_offset) != prev)
+		return refuse(why, "record does not link to the one before");
+	next = le64_to_cpu(disk->h_next_md_offset);
+	if (next && next <= offset)
+		return refuse(why, "link to the next record points back");
+	if (next && next < offset + *size)
+		return refuse(why, "link to the next record points into this one");
+	if (next && next >= image_size)
+		return refuse(why, "link to the next record points outside the image");
+	return 0;
+}
+
+/* The CRC covers the record with its CRC and its forward link taken as 0. */
+static __u32 record_crc(const void *buf, size_t size)
+{
+	struct incfs_disk_header header;
+	__u32 crc;
+
+	memcpy(&header, buf, sizeof(header));
+	header.h_record_crc = 0;
+	header.h_next_md_offset = 0;
+	crc = crc32_le(0, (const void *)&header, sizeof(header));
+	return crc32_le(crc, (const unsigned char *)buf + sizeof(header), size - sizeof(header));
+}
+
+static int parse_inode(const struct incfs_disk_inode *disk, struct incfs_record *record,
+		       const char **why)
+{
+	__u64 ino = le64_to_cpu(disk->i_no);
+	__u64 size = le64_to_cpu(disk->i_size);
+	__u16 mode = le16_to_cpu(disk->i_mode);
+
+	if (ino < INCFS_FIRST_INO || ino > INCFS_LAST_INO)
+		return refuse(why, "inode number is out of range");
+	if (!S_ISREG(mode) && !S_ISDIR(mode))
+		return refuse(why, "inode is neither a file nor a directory");
+	if (size > INCFS_FILE_SIZE_MAX)
+		return refuse(why, "file is too large for the format");
+	if (S_ISDIR(mode) && size)
+		return refuse(why, "directory has a size");
+	if (disk->i_flags)
+		return refuse(why, "unknown inode flags");
+	record->inode.ino = ino;
+	record->inode.size = size;
+	record->inode.mode = mode;
+	return 0;
+}
+
+static int parse_map(const struct incfs_disk_block_map *disk, __u64 image_size,
+		     struct incfs_record *record, const char **why)
+{
+	__u64 offset = le64_to_cpu(disk->m_base_offset);
+	__u32 count = le32_to_cpu(disk->m_block_count);
+
+	if (offset < sizeof(struct incfs_disk_super) || offset > image_size ||
+	    image_size - offset < incfs_format_map_size(count))
+		return refuse(why, "block map lies outside the image");
+	record->map.ino = le64_to_cpu(disk->m_inode);
+	record->map.offset = offset;
+	record->map.count = count;
+	return 0;
+}
+
+int incfs_format_check_name(const char *name, size_t len, const char **why)
+{
+	if (!len)
+		return refuse(why, "name is empty");
+	if (len > INCFS_NAME_MAX)
+		return refuse(why, "name is too long");
+	if (memchr(name, '/', len) || memchr(name, '\0', len))
+		return refuse(why, "name holds '/' or NUL");
+	if ((len == 1 && name[0] == '.') || (len == 2 && name[0] == '.' && name[1] == '.') ||
+	    (len == 4 && !memcmp(name, ".cmd", 4)))
+		return refuse(why, "name is reserved");
+	return 0;
+}
+
+static int parse_dir(const struct incfs_disk_dir_action *disk, struct incfs_record *record,
+		     const char **why)
+{
+	if (disk->da_type != INCFS_DIR_ADD && disk->da_type != INCFS_DIR_REMOVE)
+		return refuse(why, "unknown directory action");
+	record->dir.dir = le64_to_cpu(disk->da_dir_inode);
+	record->dir.entry = le64_to_cpu(disk->da_entry_inode);
+	record->dir.action = disk->da_type;
+	record->dir.len = disk->da_name_len;
+	record->dir.name = (const char *)disk->da_name;
+	return incfs_format_check_name(record->dir.name, record->dir.len, why);
+}
+
+int incfs_format_parse_record(const void *buf, size_t size, __u64 offset, __u64 image_size,
+			      struct incfs_record *record, const char **why)
+{
+	const struct incfs_disk_header *header = buf;
+
+	if (size < sizeof(*header) || size != record_size(header->h_md_entry_type))
+		return refuse(why, "record has not the size of its type");
+	if (le32_to_cpu(header->h_record_crc) != record_crc(buf, size))
+		return refuse(why, "record has a bad CRC");
+	memset(record, 0, sizeof(*record));
+	record->type = header->h_md_entry_type;
+	record->offset = offset;
+	record->next = le64_to_cpu(header->h_next_md_offset);
+	switch (record->type) {
+	case INCFS_RECORD_INODE:
+		return parse_inode(buf, record, why);
+	case INCFS_RECORD_BLOCK_MAP:
+		return parse_map(buf, image_size, record, why);
+	case INCFS_RECORD_DIR_ACTION:
+		return parse_dir(buf, record, why);
+	default:
+		return refuse(why, "unknown record type");
+	}
+}
+
+void incfs_format_parse_extent(const struct incfs_disk_extent *disk, __u64 image_size,
+			       struct incfs_extent *extent)
+{
+	__u64 offset = (__u64)le16_to_cpu(disk->me_data_offset_hi) << 32 |
+		       le32_to_cpu(disk->me_data_offset_lo);
+	__u16 size = le16_to_cpu(disk->me_data_size);
+	__u16 flags = le16_to_cpu(disk->me_flags);
+
+	memset(extent, 0, sizeof(*extent));
+	if (offset < sizeof(struct incfs_disk_super) || !size)
+		return;
+	if (flags & ~INCFS_EXTENT_LZ4)
+		return;
+	if (size > (flags & INCFS_EXTENT_LZ4 ? INCFS_STORED_MAX : INCFS_BLOCK_SIZE))
+		return;
+	if (offset > image_size || image_size - offset < size)
+		return;
+	extent->offset = offset;
+	extent->crc = le32_to_cpu(disk->me_data_crc);
+	extent->size = size;
+	extent->flags = flags;
+}
+
+void incfs_format_build_super(struct incfs_disk_super *disk, __u64 first)
+{
+	memset(disk, 0, sizeof(*disk));
+	disk->s_magic = cpu_to_le64(INCFS_FORMAT_MAGIC);
+	disk->s_version = cpu_to_le64(INCFS_FORMAT_VERSION);
+	disk->s_super_block_size = cpu_to_le16(sizeof(*disk));
+	disk->s_first_md_offset = cpu_to_le64(first);
+	disk->s_data_block_size = cpu_to_le16(INCFS_BLOCK_SIZE);
+}
+
+static void build_header(void *buf, size_t size, enum incfs_record_type type, __u64 prev)
+{
+	struct incfs_disk_header *header = buf;
+
+	memset(buf, 0, size);
+	header->h_md_entry_type = type;
+	header->h_record_size = cpu_to_le16(size);
+	header->h_prev_md_offset = cpu_to_le64(prev);
+}
+
+static void seal_record(void *buf, size_t size, __u64 next)
+{
+	struct incfs_disk_header *header = buf;
+
+	header->h_record_crc = cpu_to_le32(record_crc(buf, size));
+	header->h_next_md_offset = cpu_to_le64(next);
+}
+
+void incfs_format_build_inode(struct incfs_disk_inode *disk, __u64 prev, __u64 next, __u64 ino,
+			      __u64 size, __u16 mode)
+{
+	build_header(disk, sizeof(*disk), INCFS_RECORD_INODE, prev);
+	disk->i_no = cpu_to_le64(ino);
+	disk->i_size = cpu_to_le64(size);
+	disk->i_mode = cpu_to_le16(mode);
+	seal_record(disk, sizeof(*disk), next);
+}
+
+void incfs_format_build_map(struct incfs_disk_block_map *disk, __u64 prev, __u64 ino,
+			    __u64 offset, __u32 count)
+{
+	build_header(disk, sizeof(*disk), INCFS_RECORD_BLOCK_MAP, prev);
+	disk->m_inode = cpu_to_le64(ino);
+	disk->m_base_offset = cpu_to_le64(offset);
+	disk->m_block_count = cpu_to_le32(count);
+	seal_record(disk, sizeof(*disk), 0);
+}
+
+void incfs_format_build_dir(struct incfs_disk_dir_action *disk, __u64 prev,
+			    enum incfs_dir_action action, __u64 dir, __u64 entry,
+			    const char *name, size_t len)
+{
+	build_header(disk, sizeof(*disk), INCFS_RECORD_DIR_ACTION, prev);
+	disk->da_dir_inode = cpu_to_le64(dir);
+	disk->da_entry_inode = cpu_to_le64(entry);
+	disk->da_type = action;
+	disk->da_name_len = len;
+	memcpy(disk->da_name, name, len);
+	seal_record(disk, sizeof(*disk), 0);
+}
+
+void incfs_format_build_extent(struct incfs_disk_extent *disk,
+			       const struct incfs_extent *extent)
+{
+	disk->me_data_offset_lo = cpu_to_le32(extent->offset);
+	disk->me_data_offset_hi = cpu_to_le16(extent->offset >> 32);
+	disk->me_data_size = cpu_to_le16(extent->size);
+	disk->me_flags = cpu_to_le16(extent->flags);
+	disk->me_data_crc = cpu_to_le32(extent->crc);
+}
