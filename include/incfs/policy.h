@@ -3,18 +3,15 @@
  * The policy interface: what the module, a policy and a loader agree on.
  *
  * One header serves all three. The module takes struct incfs_policy_ops from
- * here for its own BTF; a BPF program gets the same declarations with CO-RE
- * relocations, so that a policy built today loads into a module whose
- * structures have grown; a loader reads struct incfs_event from its ring.
+ * here for its own BTF; a BPF program gets the same declarations, with CO-RE
+ * relocations for struct incfs_read, so that a policy built today loads into a
+ * module whose structures have grown; a loader reads struct incfs_event from
+ * its ring.
  */
 #ifndef _INCFS_POLICY_H
 #define _INCFS_POLICY_H
 
 #include <linux/types.h>
-
-#ifdef __bpf__
-#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
-#endif
 
 /* Longest name of a policy, its NUL included. */
 #define INCFS_POLICY_NAME_MAX 32
@@ -46,6 +43,10 @@ enum incfs_verdict {
 	INCFS_VERDICT_ZERO = 2,
 };
 
+#ifdef __bpf__
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+#endif
+
 /**
  * struct incfs_read - a read, as a policy sees it
  * @mount_id:    mount that the file is on; key of the map of event rings
@@ -71,6 +72,10 @@ struct incfs_read {
 	__u32 timeout_ms;
 };
 
+#ifdef __bpf__
+#pragma clang attribute pop
+#endif
+
 /**
  * struct incfs_policy_ops - a policy
  *
@@ -79,6 +84,9 @@ struct incfs_read {
  * program that need not sleep says "struct_ops/NAME". None may assume that it
  * is the only one running. A policy is detached when the last link to it goes;
  * no callback runs after that.
+ *
+ * A policy must not read or write user memory that a reader can choose: it may
+ * lie in the block that the reader waits for.
  */
 struct incfs_policy_ops {
 	/**
@@ -110,15 +118,24 @@ struct incfs_policy_ops {
 	 */
 	void (*pending)(struct incfs_read *read);
 
-	/** @name: letters, digits, '_', '-' and '.'; unique; required. */
+	/**
+	 * @name: letters, digits, '_', '-' and '.'; not "auto" or "none";
+	 * unique; required. An update of the link must keep it.
+	 */
 	char name[INCFS_POLICY_NAME_MAX];
 
 	/** @flags: none are defined; must be 0. */
 	__u64 flags;
 
-	/** @mount_id: the only mount that may use the policy; 0 for any. */
+	/**
+	 * @mount_id: the only mount that may use the policy; 0 for any. An
+	 * update of the link must keep it.
+	 */
 	__u64 mount_id;
 };
+
+/* Most blocks that one call of bpf_incfs_find_absent() looks at. */
+#define INCFS_FIND_ABSENT_MAX 4096
 
 /**
  * enum incfs_event_type - what a policy asks its loader for
@@ -157,8 +174,11 @@ struct incfs_event {
 /* Most mounts with a ring at one time. */
 #define INCFS_RINGS_MAX 4096
 
-#ifdef __bpf__
-#pragma clang attribute pop
-#endif
+/*
+ * Name of the map of losses, and of its pin: a BPF_MAP_TYPE_HASH from a mount's
+ * id to how many events did not fit its ring, a __u64. The loader makes the
+ * element beside the ring; without one nothing is counted.
+ */
+#define INCFS_LOST_NAME "incfs_lost"
 
 #endif /* _INCFS_POLICY_H */
