@@ -20,7 +20,6 @@
 
 #ifdef __KERNEL__
 #include <linux/build_bug.h>
-#include <linux/byteorder/generic.h>
 #include <linux/crc32.h>
 #include <linux/errno.h>
 #include <linux/stat.h>

@@ -7,6 +7,7 @@
 #define _INCFS_INTERNAL_H
 
 #include <linux/fs.h>
+#include <linux/hashtable.h>
 #include <linux/mutex.h>
 #include <linux/rhashtable-types.h>
 #include <linux/rwsem.h>
@@ -18,11 +19,17 @@
 #include <incfs/policy.h>
 #include <uapi/linux/incrementalfs.h>
 
+#include "compat.h"
 #include "format.h"
 #include "policy.h"
 
 #define INCFS_DEFAULT_TIMEOUT_MS 1000
+#define INCFS_PENDING_BITS 8
+#define INCFS_EXPIRED_MAX 64
+/* Block-map entries that are read in one go; arrays of them are on the stack. */
+#define INCFS_EXTENT_BATCH 32
 
+struct fs_context;
 struct incfs_mount;
 
 /*
@@ -50,7 +57,7 @@ struct incfs_node {
 	/* Directories: */
 	struct incfs_node *parent;	/* T: NULL when it has no name */
 	struct xarray names;		/* T: struct incfs_name by cookie */
-	u32 next_cookie;		/* T: grows, so that listings keep their order */
+	unsigned long next_cookie;	/* T: grows, so that listings keep their order */
 };
 
 /* struct incfs_name - an entry of a directory; all of it under tree_lock */
@@ -58,9 +65,17 @@ struct incfs_name {
 	struct rhash_head hash;
 	struct incfs_node *dir;
 	struct incfs_node *node;
-	u32 cookie;
+	unsigned long cookie;
 	u8 len;
-	char name[];
+	char name[] __counted_by(len);
+};
+
+/* struct incfs_tree_entry - a copy of a name, for a listing */
+struct incfs_tree_entry {
+	u64 ino;
+	umode_t mode;
+	u8 len;
+	char name[INCFS_NAME_MAX];
 };
 
 /*
@@ -69,12 +84,21 @@ struct incfs_name {
  * Locks: I never changes while mounted; A append_lock.
  */
 struct incfs_image {
+	struct list_head list;		/* images_lock of image.c */
 	struct file *file;		/* I: opened anew, so nobody shares its flags */
 	const struct cred *cred;	/* I: the mounter's, for all I/O on the file */
 	struct mutex append_lock;
 	u64 end;			/* A: where the next record or block goes */
 	u64 gap_start, gap_end;		/* A: room left behind by alignment */
 	u64 last_record;		/* A: offset of the last record, 0 for none */
+};
+
+/* struct incfs_expired - a page fault whose wait has failed (expired.c) */
+struct incfs_expired {
+	pid_t task;			/* 0: unused */
+	u32 block;
+	u64 ino;
+	unsigned long when;		/* jiffies */
 };
 
 /*
@@ -100,10 +124,12 @@ struct incfs_mount {
 	u64 next_ino;			/* T */
 
 	spinlock_t pending_lock;
-	struct xarray pending;		/* P: struct incfs_pending by serial number */
-	struct rhashtable waits;	/* P: the same by inode and block */
+	struct list_head pending;	/* P: struct incfs_pending by serial number */
+	DECLARE_HASHTABLE(pending_hash, INCFS_PENDING_BITS);	/* P: by inode and block */
 	u64 last_serial;		/* P */
 	wait_queue_head_t pending_wait;	/* readers of ".cmd" */
+	struct incfs_expired expired[INCFS_EXPIRED_MAX];	/* P */
+	unsigned int next_expired;	/* P */
 
 	struct incfs_policy_use policy;
 };
@@ -143,21 +169,155 @@ struct incfs_access {
 	struct incfs_node *node;
 };
 
-/* pending.c APIs: readers that wait */
+/* What a reader finds when it looks at a block. */
+enum incfs_state {
+	INCFS_STORED,
+	INCFS_ZERO,
+	INCFS_ABSENT,
+};
 
+/* struct incfs_params - mount options, as given */
+struct incfs_params {
+	struct file *backing;
+	unsigned int timeout_ms;
+	u32 max_files;			/* 0: not given */
+	bool has_timeout;
+	bool has_policy;
+	char policy[INCFS_POLICY_NAME_MAX];
+};
+
+/* sysfs.c APIs: */
+int incfs_sysfs_init(void);
+void incfs_sysfs_exit(void);
+
+/* params.c APIs: */
+int incfs_init_context(struct fs_context *fc);
+
+/* super.c APIs: */
+extern struct file_system_type incfs_fs_type;
+int incfs_fill_super(struct super_block *sb, struct fs_context *fc);
+
+/* image.c APIs: I/O on the image file, under the mounter's credentials */
+
+/* Open the file of @given anew. EBUSY when it is mounted already. */
+int incfs_image_open(struct incfs_image *image, const struct file *given);
+void incfs_image_close(struct incfs_image *image);
+u64 incfs_image_size(const struct incfs_image *image);
+/* Read or write all of @len bytes; a short file is EIO. */
+int incfs_image_pread(struct incfs_image *image, void *buf, size_t len, u64 offset);
+int incfs_image_pwrite(struct incfs_image *image, const void *buf, size_t len, u64 offset);
+int incfs_image_sync(struct incfs_image *image);
+/* Write the superblock of an image that holds nothing yet. */
+int incfs_image_format(struct incfs_image *image);
+/* Write @len bytes of a block where there is room; *@offset says where. */
+int incfs_image_append_data(struct incfs_image *image, const void *buf, size_t len, u64 *offset);
 /*
- * Have every waiting reader of @mnt look again at its block and at the
- * policy. Called after the policy of the mount has changed. May not sleep.
+ * Append a record, and what belongs to it. On failure the record does not
+ * exist. *@map_offset is where the file's block map is, 0 if it needs none.
  */
-void incfs_pending_recheck(struct incfs_mount *mnt);
+int incfs_image_append_file(struct incfs_image *image, u64 ino, u64 size, umode_t mode,
+			    u64 *map_offset);
+int incfs_image_append_map(struct incfs_image *image, u64 ino, u32 blocks, u64 *map_offset);
+int incfs_image_append_dir(struct incfs_image *image, enum incfs_dir_action action, u64 dir,
+			   u64 entry, const char *name, size_t len);
 
-/* image.c APIs: blocks of a file */
+/* scan.c APIs: */
 
+/* Read the tree of the image, or make an empty file an image. EUCLEAN: damaged. */
+int incfs_scan_image(struct incfs_mount *mnt);
+
+/* tree.c APIs: */
+int incfs_tree_init(struct incfs_mount *mnt);
+void incfs_tree_exit(struct incfs_mount *mnt);
+/* While the image is read: *@why is the reason of a failure, if there is one. */
+int incfs_tree_load_node(struct incfs_mount *mnt, u64 ino, u64 size, umode_t mode,
+			 const char **why);
+int incfs_tree_load_map(struct incfs_mount *mnt, u64 ino, u64 offset, u32 count,
+			const char **why);
+int incfs_tree_load_name(struct incfs_mount *mnt, const struct incfs_record *record,
+			 const char **why);
+/* Instructions: the image first, then the tree. Errors as in the UAPI header. */
+int incfs_tree_create(struct incfs_mount *mnt, u64 size, umode_t mode, u64 *ino);
+int incfs_tree_add(struct incfs_mount *mnt, u64 dir, u64 ino, const char *name, size_t len);
+int incfs_tree_remove(struct incfs_mount *mnt, u64 dir, u64 ino, const char *name, size_t len);
+/* Look-ups. The node stays until unmount; the name as long as tree_lock is held. */
+struct incfs_node *incfs_tree_node(struct incfs_mount *mnt, u64 ino);
+struct incfs_name *incfs_tree_find(struct incfs_node *dir, const char *name, size_t len);
+/* Copy the first entry of @dir from *@cookie on; false at the end. */
+bool incfs_tree_list(struct incfs_node *dir, u64 *cookie, struct incfs_tree_entry *entry);
+
+/* inode.c APIs: */
+struct inode *incfs_inode_get(struct super_block *sb, struct incfs_node *node);
+struct inode *incfs_inode_get_command(struct super_block *sb);
+/* Bring the link count of the inode, if it is in memory, up to date. */
+void incfs_inode_set_links(struct super_block *sb, struct incfs_node *node);
+
+/* dir.c APIs: */
+extern const struct file_operations incfs_dir_fops;
+struct dentry *incfs_lookup(struct inode *inode, struct dentry *dentry, unsigned int flags);
+/* Drop what the VFS knows of a name, after the tree has changed. */
+void incfs_dir_forget(struct super_block *sb, u64 dir_ino, const char *name, size_t len);
+
+/* file.c APIs: */
+extern const struct file_operations incfs_file_fops;
+
+/* control.c APIs: */
+extern const struct file_operations incfs_control_fops;
+
+/* blocks.c APIs: blocks of a file, by its block map */
+
+/* Look up @count entries, at most INCFS_EXTENT_BATCH, all within the file. */
+int incfs_blocks_lookup(struct incfs_node *node, u32 first, u32 count,
+			struct incfs_extent *extents);
 /*
  * Find the first run of absent blocks of @node within [@first, @end). May
  * sleep. Returns its length and sets *@start; 0 if all of them are stored; or
  * a negative errno.
  */
-int incfs_image_find_absent(struct incfs_node *node, u32 first, u32 end, u32 *start);
+int incfs_blocks_find_absent(struct incfs_node *node, u32 first, u32 end, u32 *start);
+/*
+ * Read, check and expand a stored block into the INCFS_BLOCK_SIZE bytes at
+ * @page. EBADMSG: it is damaged, and counts as absent from now on.
+ */
+int incfs_blocks_read(struct incfs_node *node, u32 block, const struct incfs_extent *extent,
+		      void *page);
+/* Store a block and wake its readers; nothing happens if it is stored already. */
+int incfs_blocks_store(struct incfs_node *node, u32 block, const void *buf, u16 len, u16 flags);
+
+/* read.c APIs: */
+extern const struct address_space_operations incfs_file_aops;
+extern const struct vm_operations_struct incfs_file_vm_ops;
+/*
+ * What a reader of access->read.block finds, policy and image taken together.
+ * Returns an enum incfs_state or a negative errno; *@extent is set when it is
+ * INCFS_STORED.
+ */
+int incfs_access_decide(struct incfs_access *access, struct incfs_extent *extent);
+
+/* pending.c APIs: readers that wait */
+void incfs_pending_init(struct incfs_mount *mnt);
+/*
+ * Wait until access->read.block is there, or likely to be: the caller looks
+ * again. May sleep for ever; no lock is held. ETIME: the time is over. EINTR:
+ * the reader is being killed. Other errors are the policy's.
+ */
+int incfs_pending_wait(struct incfs_access *access);
+/* Wake the readers of a block that is stored now. */
+void incfs_pending_complete(struct incfs_node *node, u32 block);
+/*
+ * Have every waiting reader of @mnt look again at its block and at the
+ * policy. Called after the policy of the mount has changed. May not sleep.
+ */
+void incfs_pending_recheck(struct incfs_mount *mnt);
+/* Is there a wait with a serial number above @serial? */
+bool incfs_pending_newer(struct incfs_mount *mnt, u64 serial);
+/* Copy up to @max waits above *@serial, and move *@serial on. */
+size_t incfs_pending_list(struct incfs_mount *mnt, u64 *serial,
+			  struct incfs_pending_read_info *infos, size_t max);
+
+/* expired.c APIs: */
+void incfs_expired_add(const struct incfs_access *access);
+/* Has the wait of this task for access->read.block just failed? Says so once. */
+bool incfs_expired_take(const struct incfs_access *access);
 
 #endif /* _INCFS_INTERNAL_H */

@@ -44,7 +44,7 @@ __bpf_kfunc int bpf_incfs_find_absent(struct incfs_read *read, u32 first, u32 en
 	if (first >= end)
 		return 0;
 	end = min(end - first, (u32)INCFS_FIND_ABSENT_MAX) + first;
-	return incfs_image_find_absent(node, first, end, start);
+	return incfs_blocks_find_absent(node, first, end, start);
 }
 
 __bpf_kfunc_end_defs();

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Incremental FS: page faults whose wait has failed.
+ *
+ * A fault that drops its locks to wait has to be taken again, whatever came of
+ * the wait. What failed is kept here for that moment, by task and block. The
+ * table is small and the newest entry replaces the oldest: an entry that is
+ * lost costs its task a second wait, nothing else. An entry that its task
+ * never came back for, because it was killed, is too old soon.
+ */
+#include <linux/jiffies.h>
+#include <linux/sched.h>
+
+#include "internal.h"
+
+void incfs_expired_add(const struct incfs_access *access)
+{
+	struct incfs_mount *mnt = access->node->mnt;
+	struct incfs_expired *entry;
+
+	spin_lock(&mnt->pending_lock);
+	entry = &mnt->expired[mnt->next_expired++ % INCFS_EXPIRED_MAX];
+	entry->task = task_pid_nr(current);
+	entry->ino = access->read.ino;
+	entry->block = access->read.block;
+	entry->when = jiffies;
+	spin_unlock(&mnt->pending_lock);
+}
+
+bool incfs_expired_take(const struct incfs_access *access)
+{
+	struct incfs_mount *mnt = access->node->mnt;
+	struct incfs_expired *entry;
+	bool found = false;
+	unsigned int i;
+
+	spin_lock(&mnt->pending_lock);
+	for (i = 0; i < INCFS_EXPIRED_MAX; i++) {
+		entry = &mnt->expired[i];
+		if (entry->task != task_pid_nr(current) || entry->ino != access->read.ino ||
+		    entry->block != access->read.block)
+			continue;
+		found |= time_before(jiffies, entry->when + HZ);
+		entry->task = 0;
+	}
+	spin_unlock(&mnt->pending_lock);
+	return found;
+}

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Incremental FS: the module. Programs run from files that are still arriving. */
+#include <linux/fs.h>
+#include <linux/init.h>
+#include <linux/module.h>
+
+#include "internal.h"
+
+#define CREATE_TRACE_POINTS
+#include "trace.h"
+
+static int __init incfs_init(void)
+{
+	int err;
+
+	err = incfs_policy_init();
+	if (err)
+		return err;
+	err = incfs_sysfs_init();
+	if (err)
+		return err;
+	err = register_filesystem(&incfs_fs_type);
+	if (err)
+		goto err_sysfs;
+	return 0;
+
+err_sysfs:
+	incfs_sysfs_exit();
+	return err;
+}
+
+static void __exit incfs_exit(void)
+{
+	unregister_filesystem(&incfs_fs_type);
+	incfs_sysfs_exit();
+	/* The kernel forgets the policy type when it forgets the module's BTF. */
+}
+
+module_init(incfs_init);
+module_exit(incfs_exit);
+
+MODULE_DESCRIPTION("Incremental FS: files that are still arriving");
+MODULE_LICENSE("GPL");

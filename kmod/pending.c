@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Incremental FS: readers that wait for a block.
+ *
+ * All readers of one block share one struct incfs_pending, which lives from
+ * the first of them to the last. A reader that joins looks at the block once
+ * more before it sleeps, and a fill stores the block before it completes the
+ * wait, so none sleeps through its block:
+ *
+ *   reader                          fill
+ *   joins (pending_lock)            writes the entry (map_lock)
+ *   looks at the block (map_lock)   completes the wait (pending_lock)
+ *   sleeps, or finds it stored
+ *
+ * A change of policy raises @recheck: each reader then asks the new policy,
+ * and the first one to do so announces the wait to it.
+ */
+#include <linux/fs.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+
+#include "internal.h"
+#include "trace.h"
+
+/*
+ * Locks: I never changes; P incfs_mount.pending_lock.
+ */
+struct incfs_pending {
+	struct hlist_node hash;		/* P */
+	struct list_head list;		/* P: in order of serial numbers */
+	struct incfs_node *node;	/* I */
+	u32 block;			/* I */
+	u64 serial;			/* I */
+	unsigned int waiters;		/* P */
+	unsigned int announced;		/* P: recheck as of the last announcement */
+	unsigned int recheck;		/* written P, READ_ONCE */
+	bool done;			/* written P, READ_ONCE */
+	wait_queue_head_t wait;
+};
+
+static struct hlist_head *pending_bucket(struct incfs_mount *mnt, const struct incfs_node *node,
+					 u32 block)
+{
+	u64 key = node->ino << 32 | block;
+
+	return &mnt->pending_hash[hash_64(key, INCFS_PENDING_BITS)];
+}
+
+static struct incfs_pending *pending_find(struct incfs_mount *mnt, const struct incfs_node *node,
+					  u32 block)
+{
+	struct incfs_pending *pending;
+
+	lockdep_assert_held(&mnt->pending_lock);
+	hlist_for_each_entry(pending, pending_bucket(mnt, node, block), hash) {
+		if (pending->node == node && pending->block == block)
+			return pending;
+	}
+	return NULL;
+}
+
+static struct incfs_pending *pending_alloc(struct incfs_node *node, u32 block)
+{
+	struct incfs_pending *pending = kzalloc(sizeof(*pending), GFP_KERNEL_ACCOUNT);
+
+	if (!pending)
+		return NULL;
+	pending->node = node;
+	pending->block = block;
+	pending->recheck = 1;
+	init_waitqueue_head(&pending->wait);
+	return pending;
+}
+
+static struct incfs_pending *pending_join(struct incfs_node *node, u32 block)
+{
+	struct incfs_mount *mnt = node->mnt;
+	struct incfs_pending *fresh = pending_alloc(node, block);
+	struct incfs_pending *pending;
+
+	if (!fresh)
+		return NULL;
+	spin_lock(&mnt->pending_lock);
+	pending = pending_find(mnt, node, block);
+	if (!pending) {
+		pending = fresh;
+		pending->serial = ++mnt->last_serial;
+		hlist_add_head(&pending->hash, pending_bucket(mnt, node, block));
+		list_add_tail(&pending->list, &mnt->pending);
+	}
+	pending->waiters++;
+	spin_unlock(&mnt->pending_lock);
+	if (pending != fresh)
+		kfree(fresh);
+	else
+		wake_up_interruptible(&mnt->pending_wait);
+	return pending;
+}
+
+static void pending_unlink(struct incfs_pending *pending)
+{
+	hlist_del_init(&pending->hash);
+	list_del_init(&pending->list);
+}
+
+static void pending_leave(struct incfs_pending *pending)
+{
+	struct incfs_mount *mnt = pending->node->mnt;
+	bool last;
+
+	spin_lock(&mnt->pending_lock);
+	last = !--pending->waiters;
+	if (last)
+		pending_unlink(pending);
+	spin_unlock(&mnt->pending_lock);
+	if (last)
+		kfree(pending);
+}
+
+/* Tell the policy of the wait, once for all readers and each policy. */
+static void pending_announce(struct incfs_pending *pending, struct incfs_access *access,
+			     unsigned int seen)
+{
+	struct incfs_mount *mnt = pending->node->mnt;
+	bool first;
+
+	spin_lock(&mnt->pending_lock);
+	first = pending->announced != seen;
+	pending->announced = seen;
+	spin_unlock(&mnt->pending_lock);
+	if (!first)
+		return;
+	incfs_policy_pending(mnt, access);
+	incfs_policy_prefetch(mnt, access);
+}
+
+/* Jiffies that are left of the wait; 0 when it is over. */
+static long wait_left(const struct incfs_access *access, unsigned long start)
+{
+	unsigned long deadline;
+
+	if (!access->read.timeout_ms)
+		return MAX_SCHEDULE_TIMEOUT;
+	deadline = start + msecs_to_jiffies(access->read.timeout_ms);
+	return time_before(jiffies, deadline) ? deadline - jiffies : 0;
+}
+
+static int pending_sleep(struct incfs_pending *pending, struct incfs_access *access)
+{
+	unsigned long start = jiffies;
+	struct incfs_extent extent;
+	unsigned int seen;
+	long left;
+	int state;
+
+	for (;;) {
+		seen = READ_ONCE(pending->recheck);
+		state = incfs_access_decide(access, &extent);
+		if (state != INCFS_ABSENT)
+			return min(state, 0);
+		pending_announce(pending, access, seen);
+		left = wait_left(access, start);
+		if (left)
+			left = wait_event_killable_timeout(pending->wait,
+							   READ_ONCE(pending->done) ||
+							   READ_ONCE(pending->recheck) != seen,
+							   left);
+		if (READ_ONCE(pending->done))
+			return 0;
+		if (left < 0)
+			return -EINTR;
+		if (!left)
+			return -ETIME;
+	}
+}
+
+int incfs_pending_wait(struct incfs_access *access)
+{
+	struct incfs_pending *pending = pending_join(access->node, access->read.block);
+	u64 start = ktime_get_ns();
+	int err;
+
+	if (!pending)
+		return -ENOMEM;
+	trace_incfs_read_wait(access);
+	err = pending_sleep(pending, access);
+	trace_incfs_read_done(access, ktime_get_ns() - start, err);
+	pending_leave(pending);
+	return err;
+}
+
+void incfs_pending_complete(struct incfs_node *node, u32 block)
+{
+	struct incfs_mount *mnt = node->mnt;
+	struct incfs_pending *pending;
+
+	spin_lock(&mnt->pending_lock);
+	pending = pending_find(mnt, node, block);
+	if (pending) {
+		pending_unlink(pending);
+		WRITE_ONCE(pending->done, true);
+		wake_up_all(&pending->wait);
+	}
+	spin_unlock(&mnt->pending_lock);
+}
+
+void incfs_pending_recheck(struct incfs_mount *mnt)
+{
+	struct incfs_pending *pending;
+
+	spin_lock(&mnt->pending_lock);
+	list_for_each_entry(pending, &mnt->pending, list) {
+		WRITE_ONCE(pending->recheck, pending->recheck + 1);
+		wake_up_all(&pending->wait);
+	}
+	spin_unlock(&mnt->pending_lock);
+}
+
+bool incfs_pending_newer(struct incfs_mount *mnt, u64 serial)
+{
+	bool newer;
+
+	spin_lock(&mnt->pending_lock);
+	newer = !list_empty(&mnt->pending) &&
+		list_last_entry(&mnt->pending, struct incfs_pending, list)->serial > serial;
+	spin_unlock(&mnt->pending_lock);
+	return newer;
+}
+
+size_t incfs_pending_list(struct incfs_mount *mnt, u64 *serial,
+			  struct incfs_pending_read_info *infos, size_t max)
+{
+	struct incfs_pending *pending;
+	size_t n = 0;
+
+	spin_lock(&mnt->pending_lock);
+	/* What a loader has not read yet is at the end. */
+	list_for_each_entry_reverse(pending, &mnt->pending, list) {
+		if (pending->serial <= *serial)
+			break;
+	}
+	list_for_each_entry_continue(pending, &mnt->pending, list) {
+		if (n == max)
+			break;
+		infos[n].file_ino = pending->node->ino;
+		infos[n].block_index = pending->block;
+		infos[n].serial_number = pending->serial;
+		*serial = pending->serial;
+		n++;
+	}
+	spin_unlock(&mnt->pending_lock);
+	return n;
+}
+
+void incfs_pending_init(struct incfs_mount *mnt)
+{
+	spin_lock_init(&mnt->pending_lock);
+	INIT_LIST_HEAD(&mnt->pending);
+	hash_init(mnt->pending_hash);
+	init_waitqueue_head(&mnt->pending_wait);
+}

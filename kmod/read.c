@@ -1,0 +1,282 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Incremental FS: reads of file data into the page cache.
+ *
+ * Nobody holds a page lock while a block is waited for. read_folio() that
+ * meets an absent block unlocks the page, waits, and returns
+ * AOP_TRUNCATED_PAGE, on which the page cache looks the page up again and
+ * calls once more. So readers of one page wait side by side, each with its own
+ * timeout. Readahead takes what is there and leaves out the rest.
+ *
+ * A page fault waits before the page cache is asked, without the mmap lock,
+ * and has the fault taken again afterwards.
+ */
+#include <linux/file.h>
+#include <linux/fs.h>
+#include <linux/highmem.h>
+#include <linux/mm.h>
+#include <linux/pagemap.h>
+#include <linux/sched.h>
+
+#include "internal.h"
+
+#define BLOCKS_PER_PAGE (PAGE_SIZE >> INCFS_BLOCK_SHIFT)
+
+static void access_init(struct incfs_access *access, struct incfs_node *node, u32 block,
+			enum incfs_read_why why)
+{
+	access->node = node;
+	access->read = (struct incfs_read) {
+		.mount_id = node->mnt->id,
+		.ino = node->ino,
+		.block = block,
+		.count = 1,
+		.file_blocks = node->nr_blocks,
+		.why = why,
+		.uid = from_kuid(&init_user_ns, current_fsuid()),
+		.tgid = task_tgid_nr(current),
+	};
+}
+
+/* Ask the policy about access->read.block: INCFS_STORED is "as the image says". */
+static int ask_policy(struct incfs_access *access)
+{
+	struct incfs_mount *mnt = access->node->mnt;
+	int verdict;
+
+	access->read.timeout_ms = READ_ONCE(mnt->timeout_ms);
+	verdict = incfs_policy_presence(mnt, access);
+	if (verdict < 0)
+		return verdict;
+	if (verdict == INCFS_VERDICT_ZERO)
+		return INCFS_ZERO;
+	return verdict == INCFS_VERDICT_WAIT ? INCFS_ABSENT : INCFS_STORED;
+}
+
+int incfs_access_decide(struct incfs_access *access, struct incfs_extent *extent)
+{
+	int state = ask_policy(access);
+	int err;
+
+	if (state != INCFS_STORED)
+		return state;
+	err = incfs_blocks_lookup(access->node, access->read.block, 1, extent);
+	if (err)
+		return err;
+	return extent->size ? INCFS_STORED : INCFS_ABSENT;
+}
+
+/* Bring a block, which is in @state, into memory at @page. */
+static int read_block(struct incfs_access *access, int state, const struct incfs_extent *extent,
+		      void *page)
+{
+	int err;
+
+	if (state == INCFS_STORED) {
+		err = incfs_blocks_read(access->node, access->read.block, extent, page);
+		return err == -EBADMSG ? INCFS_ABSENT : err;
+	}
+	if (state == INCFS_ZERO) {
+		memset(page, 0, INCFS_BLOCK_SIZE);
+		return 0;
+	}
+	return state;
+}
+
+/* Returns 0, INCFS_ABSENT with access->read.block set to the block, or an errno. */
+static int read_blocks(struct incfs_access *access, struct folio *folio)
+{
+	struct incfs_extent extent;
+	size_t offset;
+	void *page;
+	int ret = 0;
+
+	for (offset = 0; offset < folio_size(folio) && !ret; offset += INCFS_BLOCK_SIZE) {
+		access->read.block = (folio_pos(folio) + offset) >> INCFS_BLOCK_SHIFT;
+		if (access->read.block >= access->read.file_blocks) {
+			folio_zero_segment(folio, offset, folio_size(folio));
+			break;
+		}
+		ret = incfs_access_decide(access, &extent);
+		page = kmap_local_folio(folio, offset);
+		ret = read_block(access, ret, &extent, page);
+		kunmap_local(page);
+	}
+	flush_dcache_folio(folio);
+	return ret;
+}
+
+static int incfs_read_folio(struct file *file, struct folio *folio)
+{
+	struct incfs_access access;
+	int ret;
+
+	access_init(&access, incfs_inode_node(folio->mapping->host), 0, INCFS_READ_DEMAND);
+	ret = read_blocks(&access, folio);
+	if (ret != INCFS_ABSENT) {
+		folio_end_read(folio, !ret);
+		return ret;
+	}
+	folio_unlock(folio);
+	ret = incfs_pending_wait(&access);
+	return ret ?: AOP_TRUNCATED_PAGE;
+}
+
+/* The entries of the block map around a readahead window's current block. */
+struct window {
+	struct incfs_extent extents[INCFS_EXTENT_BATCH];
+	u32 first;
+	u32 count;
+};
+
+static const struct incfs_extent *window_extent(struct window *window, struct incfs_node *node,
+						u32 block)
+{
+	if (block < window->first || block - window->first >= window->count) {
+		window->first = block;
+		window->count = min_t(u32, node->nr_blocks - block, INCFS_EXTENT_BATCH);
+		if (incfs_blocks_lookup(node, block, window->count, window->extents)) {
+			window->count = 0;
+			return NULL;
+		}
+	}
+	return &window->extents[block - window->first];
+}
+
+/* Returns 0 when the whole page is there; INCFS_ABSENT or an errno if not. */
+static int read_window_page(struct incfs_access *access, struct window *window,
+			  struct folio *folio)
+{
+	const struct incfs_extent *extent;
+	size_t offset;
+	void *page;
+	int ret = 0;
+
+	for (offset = 0; offset < folio_size(folio) && !ret; offset += INCFS_BLOCK_SIZE) {
+		access->read.block = (folio_pos(folio) + offset) >> INCFS_BLOCK_SHIFT;
+		if (access->read.block >= access->read.file_blocks) {
+			folio_zero_segment(folio, offset, folio_size(folio));
+			break;
+		}
+		extent = window_extent(window, access->node, access->read.block);
+		if (!extent)
+			return -EIO;
+		ret = ask_policy(access);
+		if (ret == INCFS_STORED && !extent->size)
+			ret = INCFS_ABSENT;
+		page = kmap_local_folio(folio, offset);
+		ret = read_block(access, ret, extent, page);
+		kunmap_local(page);
+	}
+	flush_dcache_folio(folio);
+	return ret;
+}
+
+static void incfs_readahead(struct readahead_control *rac)
+{
+	struct incfs_node *node = incfs_inode_node(rac->mapping->host);
+	u32 first = readahead_pos(rac) >> INCFS_BLOCK_SHIFT;
+	u32 count = readahead_length(rac) >> INCFS_BLOCK_SHIFT;
+	struct window window = {};
+	struct incfs_access access;
+	struct folio *folio;
+	bool absent = false;
+	int ret;
+
+	access_init(&access, node, first, INCFS_READ_READAHEAD);
+	while ((folio = readahead_folio(rac))) {
+		ret = read_window_page(&access, &window, folio);
+		if (ret == INCFS_ABSENT)
+			absent = true;
+		folio_end_read(folio, !ret);
+	}
+	if (!absent)
+		return;
+	access.read.block = first;
+	access.read.count = min(count, node->nr_blocks - first);
+	incfs_policy_prefetch(node->mnt, &access);
+}
+
+const struct address_space_operations incfs_file_aops = {
+	.read_folio = incfs_read_folio,
+	.readahead = incfs_readahead,
+};
+
+static bool page_is_cached(struct address_space *mapping, pgoff_t index)
+{
+	struct folio *folio = filemap_get_folio(mapping, index);
+	bool uptodate;
+
+	if (IS_ERR(folio))
+		return false;
+	uptodate = folio_test_uptodate(folio);
+	folio_put(folio);
+	return uptodate;
+}
+
+/* State of the first block of a page that is not there; INCFS_STORED if all are. */
+static int decide_page(struct incfs_access *access, u32 first)
+{
+	u32 end = min_t(u64, (u64)first + BLOCKS_PER_PAGE, access->read.file_blocks);
+	struct incfs_extent extent;
+	int state = INCFS_STORED;
+	u32 block;
+
+	for (block = first; block < end; block++) {
+		access->read.block = block;
+		state = incfs_access_decide(access, &extent);
+		if (state < 0 || state == INCFS_ABSENT)
+			return state;
+	}
+	return state;
+}
+
+/*
+ * The kernel takes a fault again after VM_FAULT_RETRY, and can't be told of an
+ * error with it. So an error of the wait is kept for the second time round,
+ * which then neither waits again nor, with the mmap lock held, waits at all.
+ */
+static vm_fault_t wait_and_retry(struct vm_fault *vmf, struct incfs_access *access)
+{
+	struct file *file = get_file(vmf->vma->vm_file);
+	int err;
+
+	release_fault_lock(vmf);
+	err = incfs_pending_wait(access);
+	if (err && err != -EINTR)
+		incfs_expired_add(access);
+	fput(file);
+	return VM_FAULT_RETRY | VM_FAULT_MAJOR;
+}
+
+static vm_fault_t incfs_fault(struct vm_fault *vmf)
+{
+	struct address_space *mapping = vmf->vma->vm_file->f_mapping;
+	struct incfs_node *node = incfs_inode_node(mapping->host);
+	struct incfs_access access;
+	int state;
+
+	if (vmf->pgoff >= DIV_ROUND_UP(node->size, PAGE_SIZE) ||
+	    page_is_cached(mapping, vmf->pgoff))
+		return filemap_fault(vmf);
+
+	access_init(&access, node, 0, INCFS_READ_MAPPED);
+	state = decide_page(&access, vmf->pgoff * BLOCKS_PER_PAGE);
+	if (state < 0)
+		return vmf_error(state);
+	if (state != INCFS_ABSENT)
+		return filemap_fault(vmf);
+	if (vmf->flags & FAULT_FLAG_RETRY_NOWAIT)
+		return VM_FAULT_RETRY;
+	if (fault_flag_allow_retry_first(vmf->flags))
+		return wait_and_retry(vmf, &access);
+	if (incfs_expired_take(&access))
+		return VM_FAULT_SIGBUS;
+	/* A caller that can't retry: read_folio() waits under its lock. */
+	return filemap_fault(vmf);
+}
+
+const struct vm_operations_struct incfs_file_vm_ops = {
+	.fault = incfs_fault,
+	.map_pages = filemap_map_pages,
+};

@@ -1,0 +1,445 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Incremental FS: the tree of files and directories, as the image has it.
+ *
+ * Nodes and names are made by the records of the image at mount time, and by
+ * instructions after that. An instruction writes its record first and changes
+ * the tree after it, so that a failed one leaves nothing behind in either.
+ *
+ * A node stays until unmount. A name is in two indexes: by directory and name
+ * for lookups, and by cookie, which grows, for listings in order of insertion.
+ */
+#include <linux/jhash.h>
+#include <linux/rhashtable.h>
+#include <linux/slab.h>
+
+#include "internal.h"
+
+struct name_key {
+	const struct incfs_node *dir;
+	const char *name;
+	size_t len;
+};
+
+static u32 hash_name(u64 dir, const char *name, size_t len, u32 seed)
+{
+	return jhash(name, len, seed ^ (u32)dir);
+}
+
+static u32 name_hash(const void *data, u32 len, u32 seed)
+{
+	const struct name_key *key = data;
+
+	return hash_name(key->dir->ino, key->name, key->len, seed);
+}
+
+static u32 name_obj_hash(const void *data, u32 len, u32 seed)
+{
+	const struct incfs_name *name = data;
+
+	return hash_name(name->dir->ino, name->name, name->len, seed);
+}
+
+static int name_obj_cmp(struct rhashtable_compare_arg *arg, const void *obj)
+{
+	const struct name_key *key = arg->key;
+	const struct incfs_name *name = obj;
+
+	return name->dir != key->dir || name->len != key->len ||
+	       memcmp(name->name, key->name, key->len);
+}
+
+static const struct rhashtable_params name_params = {
+	.head_offset = offsetof(struct incfs_name, hash),
+	.key_len = sizeof(struct name_key),
+	.hashfn = name_hash,
+	.obj_hashfn = name_obj_hash,
+	.obj_cmpfn = name_obj_cmp,
+	.automatic_shrinking = true,
+};
+
+/* Nodes stay until unmount, so the result needs no lock. */
+struct incfs_node *incfs_tree_node(struct incfs_mount *mnt, u64 ino)
+{
+	return ino > INCFS_LAST_INO ? NULL : xa_load(&mnt->nodes, ino);
+}
+
+struct incfs_name *incfs_tree_find(struct incfs_node *dir, const char *name, size_t len)
+{
+	struct name_key key = { .dir = dir, .name = name, .len = len };
+
+	lockdep_assert_held(&dir->mnt->tree_lock);
+	return rhashtable_lookup_fast(&dir->mnt->names, &key, name_params);
+}
+
+bool incfs_tree_list(struct incfs_node *dir, u64 *cookie, struct incfs_tree_entry *entry)
+{
+	struct incfs_mount *mnt = dir->mnt;
+	unsigned long index = *cookie;
+	struct incfs_name *name;
+
+	down_read(&mnt->tree_lock);
+	name = xa_find(&dir->names, &index, ULONG_MAX, XA_PRESENT);
+	if (name) {
+		*cookie = index;
+		entry->ino = name->node->ino;
+		entry->mode = name->node->mode;
+		entry->len = name->len;
+		memcpy(entry->name, name->name, name->len);
+	}
+	up_read(&mnt->tree_lock);
+	return name;
+}
+
+static struct incfs_node *node_alloc(struct incfs_mount *mnt, u64 ino, u64 size, umode_t mode)
+{
+	struct incfs_node *node = kzalloc(sizeof(*node), GFP_KERNEL_ACCOUNT);
+
+	if (!node)
+		return NULL;
+	node->mnt = mnt;
+	node->ino = ino;
+	node->size = size;
+	node->mode = (mode & S_IFMT) | (mode & 0555);
+	if (S_ISREG(mode))
+		node->nr_blocks = incfs_format_blocks(size);
+	init_rwsem(&node->map_lock);
+	xa_init(&node->bad);
+	xa_init(&node->names);
+	return node;
+}
+
+/* Take @node into the tree; its slot is there, or is made now. */
+static int insert_node(struct incfs_mount *mnt, struct incfs_node *node)
+{
+	int err = xa_err(xa_store(&mnt->nodes, node->ino, node, GFP_KERNEL));
+
+	if (err)
+		return err;
+	mnt->nr_nodes++;
+	mnt->next_ino = max(mnt->next_ino, node->ino + 1);
+	return 0;
+}
+
+int incfs_tree_load_node(struct incfs_mount *mnt, u64 ino, u64 size, umode_t mode,
+			 const char **why)
+{
+	struct incfs_node *node;
+	int err;
+
+	if (incfs_tree_node(mnt, ino)) {
+		*why = "inode number is taken";
+		return -EUCLEAN;
+	}
+	if (mnt->nr_nodes >= mnt->max_files) {
+		*why = "image has more inodes than max_files allows";
+		return -ENFILE;
+	}
+	node = node_alloc(mnt, ino, size, mode);
+	if (!node)
+		return -ENOMEM;
+	err = insert_node(mnt, node);
+	if (err)
+		kfree(node);
+	return err;
+}
+
+int incfs_tree_load_map(struct incfs_mount *mnt, u64 ino, u64 offset, u32 count,
+			const char **why)
+{
+	struct incfs_node *node = incfs_tree_node(mnt, ino);
+
+	*why = NULL;
+	if (!node || !S_ISREG(node->mode))
+		*why = "block map of no file";
+	else if (node->map_offset)
+		*why = "second block map of a file";
+	else if (!count || count != node->nr_blocks)
+		*why = "block map does not match the size of its file";
+	if (*why)
+		return -EUCLEAN;
+	node->map_offset = offset;
+	return 0;
+}
+
+int incfs_tree_create(struct incfs_mount *mnt, u64 size, umode_t mode, u64 *ino)
+{
+	struct incfs_node *node;
+	int err;
+
+	if (!S_ISREG(mode) && !S_ISDIR(mode))
+		return -EINVAL;
+	if (S_ISDIR(mode))
+		size = 0;
+	if (size > INCFS_FILE_SIZE_MAX)
+		return -EFBIG;
+
+	down_write(&mnt->tree_lock);
+	err = -ENFILE;
+	if (mnt->nr_nodes >= mnt->max_files || mnt->next_ino > INCFS_LAST_INO)
+		goto out_unlock;
+	err = -ENOMEM;
+	node = node_alloc(mnt, mnt->next_ino, size, mode);
+	if (!node)
+		goto out_unlock;
+	/* Make the slot now: nothing may fail once the record is written. */
+	err = xa_reserve(&mnt->nodes, node->ino, GFP_KERNEL);
+	if (err)
+		goto err_free_node;
+	err = incfs_image_append_file(&mnt->image, node->ino, size, node->mode,
+				      &node->map_offset);
+	if (err)
+		goto err_release;
+	err = insert_node(mnt, node);
+	*ino = node->ino;
+	goto out_unlock;
+
+err_release:
+	xa_release(&mnt->nodes, node->ino);
+err_free_node:
+	kfree(node);
+out_unlock:
+	up_write(&mnt->tree_lock);
+	return err;
+}
+
+/* A directory without entries has nothing below it. */
+static bool is_below(const struct incfs_node *dir, const struct incfs_node *node)
+{
+	if (xa_empty(&node->names))
+		return dir == node;
+	for (; dir; dir = dir->parent) {
+		if (dir == node)
+			return true;
+	}
+	return false;
+}
+
+static int check_add(struct incfs_node *dir, struct incfs_node *node, const char *name,
+		     size_t len, const char **why)
+{
+	*why = "no such inode";
+	if (!dir || !node)
+		return -ENOENT;
+	*why = "entry of something that is not a directory";
+	if (!S_ISDIR(dir->mode))
+		return -ENOTDIR;
+	*why = "the root as an entry";
+	if (node == dir->mnt->root)
+		return -EINVAL;
+	*why = "directory would be its own ancestor";
+	if (S_ISDIR(node->mode) && is_below(dir, node))
+		return -EINVAL;
+	*why = "second parent for a directory";
+	if (S_ISDIR(node->mode) && node->parent)
+		return -EMLINK;
+	*why = "name is taken";
+	if (incfs_tree_find(dir, name, len))
+		return -EEXIST;
+	return 0;
+}
+
+static struct incfs_name *name_alloc(struct incfs_node *dir, struct incfs_node *node,
+				     const char *str, size_t len)
+{
+	struct incfs_name *name = kmalloc(struct_size(name, name, len), GFP_KERNEL_ACCOUNT);
+
+	if (!name)
+		return NULL;
+	name->dir = dir;
+	name->node = node;
+	name->cookie = dir->next_cookie;
+	name->len = len;
+	memcpy(name->name, str, len);
+	return name;
+}
+
+/* Put a name into both indexes; the tree shows it only when both have it. */
+static int index_name(struct incfs_name *name)
+{
+	struct incfs_node *dir = name->dir;
+	int err;
+
+	err = xa_err(xa_store(&dir->names, name->cookie, name, GFP_KERNEL));
+	if (err)
+		return err;
+	err = rhashtable_insert_fast(&dir->mnt->names, &name->hash, name_params);
+	if (err)
+		xa_erase(&dir->names, name->cookie);
+	return err;
+}
+
+static void unindex_name(struct incfs_name *name)
+{
+	rhashtable_remove_fast(&name->dir->mnt->names, &name->hash, name_params);
+	xa_erase(&name->dir->names, name->cookie);
+}
+
+static void show_links(struct incfs_node *node)
+{
+	if (S_ISDIR(node->mode))
+		return;
+	incfs_inode_set_links(node->mnt->sb, node);
+}
+
+/* @commit: also write it to the image; false while the image is being read */
+static int add_name(struct incfs_mount *mnt, u64 dir_ino, u64 ino, const char *str, size_t len,
+		    bool commit, const char **why)
+{
+	struct incfs_node *dir = incfs_tree_node(mnt, dir_ino);
+	struct incfs_node *node = incfs_tree_node(mnt, ino);
+	struct incfs_name *name;
+	int err;
+
+	lockdep_assert_held_write(&mnt->tree_lock);
+	err = check_add(dir, node, str, len, why);
+	if (err)
+		return err;
+	*why = NULL;
+	name = name_alloc(dir, node, str, len);
+	if (!name)
+		return -ENOMEM;
+	err = index_name(name);
+	if (err)
+		goto err_free_name;
+	if (commit) {
+		err = incfs_image_append_dir(&mnt->image, INCFS_DIR_ADD, dir_ino, ino, str, len);
+		if (err)
+			goto err_unindex;
+	}
+	dir->next_cookie++;
+	node->nr_names++;
+	if (S_ISDIR(node->mode))
+		node->parent = dir;
+	show_links(node);
+	return 0;
+
+err_unindex:
+	unindex_name(name);
+err_free_name:
+	kfree(name);
+	return err;
+}
+
+static int remove_name(struct incfs_mount *mnt, u64 dir_ino, u64 ino, const char *str,
+		       size_t len, bool commit, const char **why)
+{
+	struct incfs_node *dir = incfs_tree_node(mnt, dir_ino);
+	struct incfs_name *name;
+	struct incfs_node *node;
+	int err;
+
+	lockdep_assert_held_write(&mnt->tree_lock);
+	*why = "removal of what is not there";
+	if (!dir)
+		return -ENOENT;
+	if (!S_ISDIR(dir->mode))
+		return -ENOTDIR;
+	name = incfs_tree_find(dir, str, len);
+	if (!name || (ino && name->node->ino != ino))
+		return -ENOENT;
+	node = name->node;
+	*why = "removal of a directory that is not empty";
+	if (!xa_empty(&node->names))
+		return -ENOTEMPTY;
+	*why = NULL;
+	if (commit) {
+		err = incfs_image_append_dir(&mnt->image, INCFS_DIR_REMOVE, dir_ino, node->ino,
+					     str, len);
+		if (err)
+			return err;
+	}
+	unindex_name(name);
+	kfree(name);
+	node->nr_names--;
+	node->parent = NULL;
+	show_links(node);
+	return 0;
+}
+
+int incfs_tree_load_name(struct incfs_mount *mnt, const struct incfs_record *record,
+			 const char **why)
+{
+	typeof(&remove_name) act = record->dir.action == INCFS_DIR_ADD ? add_name : remove_name;
+	int err;
+
+	down_write(&mnt->tree_lock);
+	err = act(mnt, record->dir.dir, record->dir.entry, record->dir.name, record->dir.len,
+		  false, why);
+	up_write(&mnt->tree_lock);
+	return err == -ENOMEM ? err : err ? -EUCLEAN : 0;
+}
+
+int incfs_tree_add(struct incfs_mount *mnt, u64 dir, u64 ino, const char *name, size_t len)
+{
+	const char *why;
+	int err;
+
+	if (incfs_format_check_name(name, len, &why))
+		return len > INCFS_NAME_MAX ? -ENAMETOOLONG : -EINVAL;
+	down_write(&mnt->tree_lock);
+	err = add_name(mnt, dir, ino, name, len, true, &why);
+	up_write(&mnt->tree_lock);
+	return err;
+}
+
+int incfs_tree_remove(struct incfs_mount *mnt, u64 dir, u64 ino, const char *name, size_t len)
+{
+	const char *why;
+	int err;
+
+	if (incfs_format_check_name(name, len, &why))
+		return len > INCFS_NAME_MAX ? -ENAMETOOLONG : -EINVAL;
+	down_write(&mnt->tree_lock);
+	err = remove_name(mnt, dir, ino, name, len, true, &why);
+	up_write(&mnt->tree_lock);
+	return err;
+}
+
+int incfs_tree_init(struct incfs_mount *mnt)
+{
+	int err;
+
+	init_rwsem(&mnt->tree_lock);
+	xa_init(&mnt->nodes);
+	mnt->next_ino = INCFS_FIRST_INO;
+	err = rhashtable_init(&mnt->names, &name_params);
+	if (err)
+		return err;
+	mnt->root = node_alloc(mnt, INCFS_ROOT_INODE, 0, S_IFDIR | 0555);
+	if (!mnt->root)
+		goto err_free_names;
+	mnt->root->nr_names = 1;
+	err = insert_node(mnt, mnt->root);
+	if (err)
+		goto err_free_root;
+	return 0;
+
+err_free_root:
+	kfree(mnt->root);
+	mnt->root = NULL;
+err_free_names:
+	rhashtable_destroy(&mnt->names);
+	return -ENOMEM;
+}
+
+static void free_name(void *ptr, void *arg)
+{
+	kfree(ptr);
+}
+
+void incfs_tree_exit(struct incfs_mount *mnt)
+{
+	struct incfs_node *node;
+	unsigned long ino;
+
+	if (!mnt->root)
+		return;
+	rhashtable_free_and_destroy(&mnt->names, free_name, NULL);
+	xa_for_each(&mnt->nodes, ino, node) {
+		xa_destroy(&node->names);
+		xa_destroy(&node->bad);
+		kfree(node);
+	}
+	xa_destroy(&mnt->nodes);
+}
