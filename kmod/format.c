@@ -7,20 +7,17 @@
  */
 #include "format.h"
 
+static_assert(sizeof(struct incfs_disk_super) == 32);
+static_assert(sizeof(struct incfs_disk_header) == 23);
+static_assert(sizeof(struct incfs_disk_inode) == 45);
+static_assert(sizeof(struct incfs_disk_block_map) == 43);
+static_assert(sizeof(struct incfs_disk_dir_action) == 296);
+static_assert(sizeof(struct incfs_disk_extent) == 14);
+
 static int refuse(const char **why, const char *reason)
 {
 	*why = reason;
 	return -EINVAL;
-}
-
-static void check_layout(void)
-{
-	_Static_assert(sizeof(struct incfs_disk_super) == 32, "superblock");
-	_Static_assert(sizeof(struct incfs_disk_header) == 23, "record header");
-	_Static_assert(sizeof(struct incfs_disk_inode) == 45, "inode record");
-	_Static_assert(sizeof(struct incfs_disk_block_map) == 43, "block map record");
-	_Static_assert(sizeof(struct incfs_disk_dir_action) == 296, "directory record");
-	_Static_assert(sizeof(struct incfs_disk_extent) == 14, "block map entry");
 }
 
 int incfs_format_parse_super(const void *buf, size_t len, __u64 image_size, __u64 *first,
@@ -28,7 +25,6 @@ int incfs_format_parse_super(const void *buf, size_t len, __u64 image_size, __u6
 {
 	const struct incfs_disk_super *disk = buf;
 
-	check_layout();
 	if (len < sizeof(*disk))
 		return refuse(why, "image is shorter than a superblock");
 	if (le64_to_cpu(disk->s_magic) != INCFS_FORMAT_MAGIC)

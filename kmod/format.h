@@ -60,7 +60,7 @@ struct incfs_disk_super {
 	__le32 s_flags;
 	__le64 s_first_md_offset;
 	__le16 s_data_block_size;
-} __attribute__((packed));
+} __packed;
 
 struct incfs_disk_header {
 	__u8 h_md_entry_type;
@@ -68,7 +68,7 @@ struct incfs_disk_header {
 	__le32 h_record_crc;
 	__le64 h_next_md_offset;
 	__le64 h_prev_md_offset;
-} __attribute__((packed));
+} __packed;
 
 struct incfs_disk_inode {
 	struct incfs_disk_header header;
@@ -76,14 +76,14 @@ struct incfs_disk_inode {
 	__le64 i_size;
 	__le16 i_mode;
 	__le32 i_flags;
-} __attribute__((packed));
+} __packed;
 
 struct incfs_disk_block_map {
 	struct incfs_disk_header header;
 	__le64 m_inode;
 	__le64 m_base_offset;
 	__le32 m_block_count;
-} __attribute__((packed));
+} __packed;
 
 struct incfs_disk_dir_action {
 	struct incfs_disk_header header;
@@ -92,7 +92,7 @@ struct incfs_disk_dir_action {
 	__u8 da_type;
 	__u8 da_name_len;
 	__u8 da_name[INCFS_NAME_MAX];
-} __attribute__((packed));
+} __packed;
 
 /* One of m_block_count, from m_base_offset on. */
 struct incfs_disk_extent {
@@ -101,7 +101,7 @@ struct incfs_disk_extent {
 	__le16 me_data_size;
 	__le16 me_flags;
 	__le32 me_data_crc;
-} __attribute__((packed));
+} __packed;
 
 #define INCFS_EXTENT_LZ4 1		/* me_flags */
 #define INCFS_OFFSET_MAX ((1ull << 48) - 1)

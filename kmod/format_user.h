@@ -3,6 +3,7 @@
 #ifndef _INCFS_FORMAT_USER_H
 #define _INCFS_FORMAT_USER_H
 
+#include <assert.h>
 #include <endian.h>
 #include <errno.h>
 #include <string.h>
@@ -10,6 +11,7 @@
 #include <zlib.h>
 #include <linux/types.h>
 
+#define __packed __attribute__((packed))
 #define cpu_to_le16(x) htole16(x)
 #define cpu_to_le32(x) htole32(x)
 #define cpu_to_le64(x) htole64(x)

@@ -151,9 +151,11 @@ static const struct fs_context_operations context_ops = {
 
 int incfs_init_context(struct fs_context *fc)
 {
-	fc->fs_private = kzalloc(sizeof(struct incfs_params), GFP_KERNEL_ACCOUNT);
-	if (!fc->fs_private)
+	struct incfs_params *params = kzalloc(sizeof(*params), GFP_KERNEL_ACCOUNT);
+
+	if (!params)
 		return -ENOMEM;
+	fc->fs_private = params;
 	fc->ops = &context_ops;
 	return 0;
 }

@@ -145,7 +145,7 @@ static const struct incfs_extent *window_extent(struct window *window, struct in
 
 /* Returns 0 when the whole page is there; INCFS_ABSENT or an errno if not. */
 static int read_window_page(struct incfs_access *access, struct window *window,
-			  struct folio *folio)
+			    struct folio *folio)
 {
 	const struct incfs_extent *extent;
 	size_t offset;

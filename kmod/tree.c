@@ -360,12 +360,15 @@ static int remove_name(struct incfs_mount *mnt, u64 dir_ino, u64 ino, const char
 int incfs_tree_load_name(struct incfs_mount *mnt, const struct incfs_record *record,
 			 const char **why)
 {
-	typeof(&remove_name) act = record->dir.action == INCFS_DIR_ADD ? add_name : remove_name;
 	int err;
 
 	down_write(&mnt->tree_lock);
-	err = act(mnt, record->dir.dir, record->dir.entry, record->dir.name, record->dir.len,
-		  false, why);
+	if (record->dir.action == INCFS_DIR_ADD)
+		err = add_name(mnt, record->dir.dir, record->dir.entry, record->dir.name,
+			       record->dir.len, false, why);
+	else
+		err = remove_name(mnt, record->dir.dir, record->dir.entry, record->dir.name,
+				  record->dir.len, false, why);
 	up_write(&mnt->tree_lock);
 	return err == -ENOMEM ? err : err ? -EUCLEAN : 0;
 }
