@@ -68,11 +68,12 @@ $(O)/%/incfs.ko: FORCE
 		echo "error: $@ has no .BTF section: $(KDIR) needs a vmlinux with BTF," \
 		"and pahole must be installed" >&2; rm -f $@; exit 1; }
 
+install: headers = /lib/modules/$(firstword $(releases))/build
 install: native		## module, programs and policies of `make` (root)
 	@test -e $(O)/$(firstword $(releases))/incfs.ko || \
 		{ echo "nothing to install: run 'make' first" >&2; exit 1; }
-	$(MAKE) -C /lib/modules/$(firstword $(releases))/build \
-		M=$(abspath $(O)/$(firstword $(releases))) \
+	$(MAKE) -C $(headers) M=$(abspath $(O)/$(firstword $(releases))) \
+		$(if $(wildcard $(headers)/certs/signing_key.pem),,CONFIG_MODULE_SIG_ALL=) \
 		$(if $(DESTDIR),INSTALL_MOD_PATH=$(DESTDIR)) modules_install
 	$(if $(DESTDIR),,depmod $(firstword $(releases)))
 	$(INSTALL) -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/incfs \
