@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+/* Hands blocks over to the file system. */
+#ifndef _INCFS_FEED_H
+#define _INCFS_FEED_H
+
+#include <linux/types.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+/**
+ * struct incfs_feed
+ * @cmd_fd:   descriptor of ".cmd"
+ * @compress: store blocks as LZ4 where that saves an eighth or more
+ * @bytes:    contents handed over, before compression
+ * @stored:   the same, after it
+ */
+struct incfs_feed {
+	int cmd_fd;
+	bool compress;
+	__u64 bytes;
+	__u64 stored;
+	char *room;
+};
+
+int incfs_feed_init(struct incfs_feed *feed, int cmd_fd, bool compress);
+void incfs_feed_exit(struct incfs_feed *feed);
+
+/**
+ * incfs_feed_blocks - hand over blocks of a file
+ * @first: index of the first block
+ * @data:  their contents
+ * @size:  in bytes; whole blocks, save the last one of the file
+ * @err:   set to the errno that stopped it, or to 0
+ *
+ * Returns how many blocks were taken.
+ */
+__u32 incfs_feed_blocks(struct incfs_feed *feed, __u64 ino, __u32 first,
+			const unsigned char *data, size_t size, int *err);
+
+#endif /* _INCFS_FEED_H */
