@@ -38,7 +38,8 @@ __bpf_kfunc_start_defs();
  */
 __bpf_kfunc int bpf_incfs_find_absent(struct incfs_read *read, u32 first, u32 end, u32 *start)
 {
-	struct incfs_node *node = container_of(read, struct incfs_access, read)->node;
+	/* Set for each call of a policy; a program can neither write nor forge it. */
+	struct incfs_node *node = (struct incfs_node *)read->file;
 
 	end = min(end, node->nr_blocks);
 	if (first >= end)

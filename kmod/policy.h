@@ -91,8 +91,8 @@ void incfs_policy_name(struct incfs_mount *mnt, char name[INCFS_POLICY_NAME_MAX]
  */
 int incfs_policy_presence(struct incfs_mount *mnt, struct incfs_access *access);
 
-/* Tell the mount's policy; context as above, @access does not change. */
-void incfs_policy_pending(struct incfs_mount *mnt, struct incfs_access *access);
-void incfs_policy_prefetch(struct incfs_mount *mnt, struct incfs_access *access);
+/* Tell the mount's policy; context as above. */
+void incfs_policy_pending(struct incfs_mount *mnt, const struct incfs_access *access);
+void incfs_policy_prefetch(struct incfs_mount *mnt, const struct incfs_access *access);
 
 #endif /* _INCFS_KMOD_POLICY_H */

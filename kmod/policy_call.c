@@ -277,6 +277,19 @@ static void policy_leave(int idx)
 	srcu_read_unlock(&incfs_policy_srcu, idx);
 }
 
+/*
+ * What a policy gets to see. The verifier keeps a program from writing anything
+ * but the timeout; that it has a copy makes it not matter for the rest of the
+ * read.
+ */
+static struct incfs_read policy_read(const struct incfs_access *access)
+{
+	struct incfs_read read = access->read;
+
+	read.file = access->node;
+	return read;
+}
+
 static bool policy_verdict_allowed(int verdict)
 {
 	switch (verdict) {
@@ -296,13 +309,8 @@ static bool policy_verdict_allowed(int verdict)
 
 int incfs_policy_presence(struct incfs_mount *mnt, struct incfs_access *access)
 {
-	/*
-	 * The verifier keeps a program from writing anything else than the
-	 * timeout; that the program gets a copy makes it not matter for the
-	 * rest of the read.
-	 */
-	struct incfs_access copy;
 	struct incfs_policy_ops *ops;
+	struct incfs_read copy;
 	int idx, verdict = INCFS_VERDICT_IMAGE;
 	bool allowed = true;
 
@@ -310,11 +318,11 @@ int incfs_policy_presence(struct incfs_mount *mnt, struct incfs_access *access)
 	if (!ops)
 		return verdict;
 	if (ops->block_presence) {
-		copy = *access;
-		verdict = ops->block_presence(&copy.read);
+		copy = policy_read(access);
+		verdict = ops->block_presence(&copy);
 		allowed = policy_verdict_allowed(verdict);
 		if (allowed)
-			access->read.timeout_ms = copy.read.timeout_ms;
+			access->read.timeout_ms = copy.timeout_ms;
 	}
 	if (!allowed) {
 		incfs_err(mnt, "policy %s is dropped: verdict %d on inode %llu block %u is not allowed",
@@ -332,34 +340,34 @@ int incfs_policy_presence(struct incfs_mount *mnt, struct incfs_access *access)
 	return verdict;
 }
 
-void incfs_policy_pending(struct incfs_mount *mnt, struct incfs_access *access)
+void incfs_policy_pending(struct incfs_mount *mnt, const struct incfs_access *access)
 {
-	struct incfs_access copy;
 	struct incfs_policy_ops *ops;
+	struct incfs_read copy;
 	int idx;
 
 	ops = policy_enter(mnt, &idx);
 	if (!ops)
 		return;
 	if (ops->pending) {
-		copy = *access;
-		ops->pending(&copy.read);
+		copy = policy_read(access);
+		ops->pending(&copy);
 	}
 	policy_leave(idx);
 }
 
-void incfs_policy_prefetch(struct incfs_mount *mnt, struct incfs_access *access)
+void incfs_policy_prefetch(struct incfs_mount *mnt, const struct incfs_access *access)
 {
-	struct incfs_access copy;
 	struct incfs_policy_ops *ops;
+	struct incfs_read copy;
 	int idx;
 
 	ops = policy_enter(mnt, &idx);
 	if (!ops)
 		return;
 	if (ops->prefetch) {
-		copy = *access;
-		ops->prefetch(&copy.read);
+		copy = policy_read(access);
+		ops->prefetch(&copy);
 	}
 	policy_leave(idx);
 }

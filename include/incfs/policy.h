@@ -59,6 +59,10 @@ enum incfs_verdict {
  * @tgid:        process id of the reader, in the initial namespace
  * @timeout_ms:  how long the reader will wait if the block is absent, 0 for
  *               ever; block_presence() may write it, and nothing else here
+ * @file:        of use to the functions bpf_incfs_*() only
+ *
+ * @file also keeps the verifier from mistaking a program's own memory for a
+ * read, as it would if all members were numbers.
  */
 struct incfs_read {
 	__u64 mount_id;
@@ -70,6 +74,7 @@ struct incfs_read {
 	__u32 uid;
 	__u32 tgid;
 	__u32 timeout_ms;
+	const void *file;
 };
 
 #ifdef __bpf__
