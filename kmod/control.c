@@ -218,7 +218,10 @@ static long process_instruction(struct super_block *sb, struct incfs_instruction
 	case INCFS_INSTRUCTION_NOOP:
 		return 0;
 	case INCFS_INSTRUCTION_NEW_FILE:
-		err = incfs_tree_create(incfs_sb_mount(sb), arg.file.size, arg.file.mode, &ino);
+		/* A file whose number can't be returned must not come to be. */
+		if (put_user(0, &uarg->file.ino_out))
+			return -EFAULT;
+		err = incfs_tree_new_file(incfs_sb_mount(sb), arg.file.size, arg.file.mode, &ino);
 		if (err)
 			return err;
 		return put_user(ino, &uarg->file.ino_out);
