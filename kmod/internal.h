@@ -227,8 +227,10 @@ int incfs_image_append_dir(struct incfs_image *image, enum incfs_dir_action acti
 int incfs_scan_image(struct incfs_mount *mnt);
 
 /* tree.c APIs: */
-int incfs_tree_init(struct incfs_mount *mnt);
-void incfs_tree_exit(struct incfs_mount *mnt);
+int incfs_tree_init(void);
+void incfs_tree_exit(void);
+int incfs_tree_create(struct incfs_mount *mnt);
+void incfs_tree_destroy(struct incfs_mount *mnt);
 /* While the image is read: *@why is the reason of a failure, if there is one. */
 int incfs_tree_load_node(struct incfs_mount *mnt, u64 ino, u64 size, umode_t mode,
 			 const char **why);
@@ -237,7 +239,7 @@ int incfs_tree_load_map(struct incfs_mount *mnt, u64 ino, u64 offset, u32 count,
 int incfs_tree_load_name(struct incfs_mount *mnt, const struct incfs_record *record,
 			 const char **why);
 /* Instructions: the image first, then the tree. Errors as in the UAPI header. */
-int incfs_tree_create(struct incfs_mount *mnt, u64 size, umode_t mode, u64 *ino);
+int incfs_tree_new_file(struct incfs_mount *mnt, u64 size, umode_t mode, u64 *ino);
 int incfs_tree_add(struct incfs_mount *mnt, u64 dir, u64 ino, const char *name, size_t len);
 int incfs_tree_remove(struct incfs_mount *mnt, u64 dir, u64 ino, const char *name, size_t len);
 /* Look-ups. The node stays until unmount; the name as long as tree_lock is held. */
@@ -295,7 +297,10 @@ extern const struct vm_operations_struct incfs_file_vm_ops;
 int incfs_access_decide(struct incfs_access *access, struct incfs_extent *extent);
 
 /* pending.c APIs: readers that wait */
-void incfs_pending_init(struct incfs_mount *mnt);
+int incfs_pending_init(void);
+void incfs_pending_exit(void);
+/* Nothing has to be undone: a mount goes after its last reader. */
+void incfs_pending_setup(struct incfs_mount *mnt);
 /*
  * Wait until access->read.block is there, or likely to be: the caller looks
  * again. May sleep for ever; no lock is held. ETIME: the time is over. EINTR:

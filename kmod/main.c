@@ -13,12 +13,18 @@ static int __init incfs_init(void)
 {
 	int err;
 
+	err = incfs_tree_init();
+	if (err)
+		return err;
+	err = incfs_pending_init();
+	if (err)
+		goto err_tree;
 	err = incfs_policy_init();
 	if (err)
-		return err;
+		goto err_pending;
 	err = incfs_sysfs_init();
 	if (err)
-		return err;
+		goto err_pending;
 	err = register_filesystem(&incfs_fs_type);
 	if (err)
 		goto err_sysfs;
@@ -26,6 +32,10 @@ static int __init incfs_init(void)
 
 err_sysfs:
 	incfs_sysfs_exit();
+err_pending:
+	incfs_pending_exit();
+err_tree:
+	incfs_tree_exit();
 	return err;
 }
 
@@ -34,6 +44,8 @@ static void __exit incfs_exit(void)
 	unregister_filesystem(&incfs_fs_type);
 	incfs_sysfs_exit();
 	/* The kernel forgets the policy type when it forgets the module's BTF. */
+	incfs_pending_exit();
+	incfs_tree_exit();
 }
 
 module_init(incfs_init);

@@ -22,9 +22,10 @@
 #include "internal.h"
 #include "trace.h"
 
-/*
- * Locks: I never changes; P incfs_mount.pending_lock.
- */
+/* A cache of its own, so that a wait left behind is noticed at unload. */
+static struct kmem_cache *pending_cache;
+
+/* Locks: I never changes; P incfs_mount.pending_lock. */
 struct incfs_pending {
 	struct hlist_node hash;		/* P */
 	struct list_head list;		/* P: in order of serial numbers */
@@ -61,7 +62,7 @@ static struct incfs_pending *pending_find(struct incfs_mount *mnt, const struct 
 
 static struct incfs_pending *pending_alloc(struct incfs_node *node, u32 block)
 {
-	struct incfs_pending *pending = kzalloc(sizeof(*pending), GFP_KERNEL_ACCOUNT);
+	struct incfs_pending *pending = kmem_cache_zalloc(pending_cache, GFP_KERNEL_ACCOUNT);
 
 	if (!pending)
 		return NULL;
@@ -91,7 +92,7 @@ static struct incfs_pending *pending_join(struct incfs_node *node, u32 block)
 	pending->waiters++;
 	spin_unlock(&mnt->pending_lock);
 	if (pending != fresh)
-		kfree(fresh);
+		kmem_cache_free(pending_cache, fresh);
 	else
 		wake_up_interruptible(&mnt->pending_wait);
 	return pending;
@@ -114,7 +115,7 @@ static void pending_leave(struct incfs_pending *pending)
 		pending_unlink(pending);
 	spin_unlock(&mnt->pending_lock);
 	if (last)
-		kfree(pending);
+		kmem_cache_free(pending_cache, pending);
 }
 
 /* Tell the policy of the wait, once for all readers and each policy. */
@@ -252,10 +253,21 @@ size_t incfs_pending_list(struct incfs_mount *mnt, u64 *serial,
 	return n;
 }
 
-void incfs_pending_init(struct incfs_mount *mnt)
+void incfs_pending_setup(struct incfs_mount *mnt)
 {
 	spin_lock_init(&mnt->pending_lock);
 	INIT_LIST_HEAD(&mnt->pending);
 	hash_init(mnt->pending_hash);
 	init_waitqueue_head(&mnt->pending_wait);
+}
+
+int __init incfs_pending_init(void)
+{
+	pending_cache = KMEM_CACHE(incfs_pending, SLAB_ACCOUNT | SLAB_NO_MERGE);
+	return pending_cache ? 0 : -ENOMEM;
+}
+
+void incfs_pending_exit(void)
+{
+	kmem_cache_destroy(pending_cache);
 }

@@ -15,7 +15,7 @@ static atomic64_t last_mount_id = ATOMIC64_INIT(0);
 static void mount_destroy(struct incfs_mount *mnt)
 {
 	incfs_policy_unbind(mnt);
-	incfs_tree_exit(mnt);
+	incfs_tree_destroy(mnt);
 	incfs_image_close(&mnt->image);
 	kfree(mnt);
 }
@@ -33,23 +33,23 @@ static struct incfs_mount *mount_create(struct super_block *sb, const struct inc
 	mnt->timeout_ms = params->has_timeout ? params->timeout_ms : INCFS_DEFAULT_TIMEOUT_MS;
 	mnt->cmd_uid = current_fsuid();
 	mnt->cmd_gid = current_fsgid();
-	incfs_pending_init(mnt);
+	incfs_pending_setup(mnt);
 	err = incfs_image_open(&mnt->image, params->backing);
 	if (err)
 		goto err_free;
-	err = incfs_tree_init(mnt);
+	err = incfs_tree_create(mnt);
 	if (err)
 		goto err_close_image;
 	err = incfs_scan_image(mnt);
 	if (err)
-		goto err_exit_tree;
+		goto err_destroy_tree;
 	err = incfs_policy_bind(mnt, params->policy);
 	if (err)
-		goto err_exit_tree;
+		goto err_destroy_tree;
 	return mnt;
 
-err_exit_tree:
-	incfs_tree_exit(mnt);
+err_destroy_tree:
+	incfs_tree_destroy(mnt);
 err_close_image:
 	incfs_image_close(&mnt->image);
 err_free:

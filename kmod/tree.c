@@ -15,6 +15,9 @@
 
 #include "internal.h"
 
+/* A cache of its own, so that a node left behind is noticed at unload. */
+static struct kmem_cache *node_cache;
+
 struct name_key {
 	const struct incfs_node *dir;
 	const char *name;
@@ -93,7 +96,7 @@ bool incfs_tree_list(struct incfs_node *dir, u64 *cookie, struct incfs_tree_entr
 
 static struct incfs_node *node_alloc(struct incfs_mount *mnt, u64 ino, u64 size, umode_t mode)
 {
-	struct incfs_node *node = kzalloc(sizeof(*node), GFP_KERNEL_ACCOUNT);
+	struct incfs_node *node = kmem_cache_zalloc(node_cache, GFP_KERNEL_ACCOUNT);
 
 	if (!node)
 		return NULL;
@@ -140,7 +143,7 @@ int incfs_tree_load_node(struct incfs_mount *mnt, u64 ino, u64 size, umode_t mod
 		return -ENOMEM;
 	err = insert_node(mnt, node);
 	if (err)
-		kfree(node);
+		kmem_cache_free(node_cache, node);
 	return err;
 }
 
@@ -162,7 +165,7 @@ int incfs_tree_load_map(struct incfs_mount *mnt, u64 ino, u64 offset, u32 count,
 	return 0;
 }
 
-int incfs_tree_create(struct incfs_mount *mnt, u64 size, umode_t mode, u64 *ino)
+int incfs_tree_new_file(struct incfs_mount *mnt, u64 size, umode_t mode, u64 *ino)
 {
 	struct incfs_node *node;
 	int err;
@@ -197,7 +200,7 @@ int incfs_tree_create(struct incfs_mount *mnt, u64 size, umode_t mode, u64 *ino)
 err_release:
 	xa_release(&mnt->nodes, node->ino);
 err_free_node:
-	kfree(node);
+	kmem_cache_free(node_cache, node);
 out_unlock:
 	up_write(&mnt->tree_lock);
 	return err;
@@ -399,7 +402,7 @@ int incfs_tree_remove(struct incfs_mount *mnt, u64 dir, u64 ino, const char *nam
 	return err;
 }
 
-int incfs_tree_init(struct incfs_mount *mnt)
+int incfs_tree_create(struct incfs_mount *mnt)
 {
 	int err;
 
@@ -419,7 +422,7 @@ int incfs_tree_init(struct incfs_mount *mnt)
 	return 0;
 
 err_free_root:
-	kfree(mnt->root);
+	kmem_cache_free(node_cache, mnt->root);
 	mnt->root = NULL;
 err_free_names:
 	rhashtable_destroy(&mnt->names);
@@ -431,7 +434,7 @@ static void free_name(void *ptr, void *arg)
 	kfree(ptr);
 }
 
-void incfs_tree_exit(struct incfs_mount *mnt)
+void incfs_tree_destroy(struct incfs_mount *mnt)
 {
 	struct incfs_node *node;
 	unsigned long ino;
@@ -442,7 +445,18 @@ void incfs_tree_exit(struct incfs_mount *mnt)
 	xa_for_each(&mnt->nodes, ino, node) {
 		xa_destroy(&node->names);
 		xa_destroy(&node->bad);
-		kfree(node);
+		kmem_cache_free(node_cache, node);
 	}
 	xa_destroy(&mnt->nodes);
+}
+
+int __init incfs_tree_init(void)
+{
+	node_cache = KMEM_CACHE(incfs_node, SLAB_ACCOUNT | SLAB_NO_MERGE);
+	return node_cache ? 0 : -ENOMEM;
+}
+
+void incfs_tree_exit(void)
+{
+	kmem_cache_destroy(node_cache);
 }
