@@ -239,7 +239,10 @@ static struct load fetcher_load(const struct incfs_fetcher *fetcher)
 	return load;
 }
 
-/* How many blocks the background fill may ask for now. */
+/*
+ * How many blocks the background fill may ask for now. Two requests keep a line
+ * busy, unless they are for small files.
+ */
 static __u32 background_room(const struct incfs_fetcher *fetcher, const struct load *load,
 			     __u32 room, __u64 now)
 {
@@ -247,7 +250,7 @@ static __u32 background_room(const struct incfs_fetcher *fetcher, const struct l
 	__u64 share = quiet * QUIET_BYTES_PER_MS;
 
 	if (!fetcher->background || load->nr[INCFS_DEMAND] || load->nr[INCFS_AHEAD] ||
-	    load->nr[INCFS_BACKGROUND] >= 2 || quiet < QUIET_MS)
+	    (load->nr[INCFS_BACKGROUND] >= 2 && load->bytes >= WINDOW_LEAST) || quiet < QUIET_MS)
 		return 0;
 	share = incfs_max(share, LEAST_BLOCKS * INCFS_BLOCK_SIZE);
 	share = share > load->bytes ? share - load->bytes : 0;
