@@ -233,8 +233,11 @@ static int decide_page(struct incfs_access *access, u32 first)
 
 /*
  * The kernel takes a fault again after VM_FAULT_RETRY, and can't be told of an
- * error with it. So an error of the wait is kept for the second time round,
- * which then neither waits again nor, with the mmap lock held, waits at all.
+ * error with it. So an error of the wait is kept for the next time round, which
+ * then does not wait again. That may look like a fault of its own: a signal
+ * that came during the wait is handled first, and the access starts anew. When
+ * the block is absent without an error, because it turned out to be damaged or
+ * the policy changed, it is waited for once more, and without the lock.
  */
 static vm_fault_t wait_and_retry(struct vm_fault *vmf, struct incfs_access *access)
 {
@@ -268,10 +271,10 @@ static vm_fault_t incfs_fault(struct vm_fault *vmf)
 		return filemap_fault(vmf);
 	if (vmf->flags & FAULT_FLAG_RETRY_NOWAIT)
 		return VM_FAULT_RETRY;
-	if (fault_flag_allow_retry_first(vmf->flags))
-		return wait_and_retry(vmf, &access);
 	if (incfs_expired_take(&access))
 		return VM_FAULT_SIGBUS;
+	if (vmf->flags & FAULT_FLAG_ALLOW_RETRY)
+		return wait_and_retry(vmf, &access);
 	/* A caller that can't retry: read_folio() waits under its lock. */
 	return filemap_fault(vmf);
 }
