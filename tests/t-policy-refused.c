@@ -43,7 +43,7 @@ int main(void)
 	refused("write_late", "timeout_ms may be written by block_presence only, not by pending");
 	refused("read_beyond", "access beyond struct incfs_read");
 	refused("find_unsleepable", "program must be sleepable to call sleepable kfunc");
-	refused("find_forged", "must point to scalar, or struct with scalar");
+	refused("find_forged", "STRUCT incfs_read");
 	refused("find_elsewhere", "calling kernel function bpf_incfs_find_absent is not allowed");
 	refused("find_from_tcp", "calling kernel function bpf_incfs_find_absent is not allowed");
 	return done();
