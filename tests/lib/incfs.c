@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Helpers of the C tests: see incfs.h. */
 #define _GNU_SOURCE
+#include <dirent.h>
 #include <limits.h>
 #include <lz4.h>
 #include <setjmp.h>
@@ -77,7 +78,7 @@ void fs_cycle(struct test_fs *fs)
 
 const char *fs_path(const struct test_fs *fs, const char *name)
 {
-	static __thread char paths[8][512];
+	static __thread char paths[8][2048];
 	static __thread unsigned int next;
 	char *path = paths[next++ % 8];
 
@@ -443,6 +444,103 @@ int wait_exit(pid_t pid)
 		usleep(2000);
 	}
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+int image_tool(const char *verb, const char *path, char *out, size_t size)
+{
+	const char *top = getenv("INCFS_TOP");
+	char command[512];
+	size_t len;
+	FILE *pipe;
+	int status;
+
+	snprintf(command, sizeof(command), "python3 '%s/tests/image.py' %s '%s' 2>&1",
+		 top ? top : ".", verb, path);
+	fflush(stdout);
+	pipe = popen(command, "re");
+	if (!pipe)
+		bail_out("%s", command);
+	len = fread(out, 1, size - 1, pipe);
+	out[len] = 0;
+	status = pclose(pipe);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 128;
+}
+
+void show_present(const struct test_fs *fs, __u64 ino, char *out, size_t size)
+{
+	struct incfs_block_range ranges[16];
+	struct incfs_block_ranges arg = { .ino = ino, .ranges = (unsigned long)ranges };
+	size_t len = 0;
+	__u32 i;
+
+	snprintf(out, size, "none");
+	do {
+		arg.nr_ranges = 16;
+		if (ioctl(fs->cmd, INCFS_IOC_GET_PRESENT, &arg))
+			bail_out("INCFS_IOC_GET_PRESENT");
+		for (i = 0; i < arg.nr_ranges && len < size; i++)
+			len += snprintf(out + len, size - len, "%s%u-%u", len ? "," : "",
+					ranges[i].first, ranges[i].first + ranges[i].count - 1);
+	} while (arg.first < arg.nr_blocks);
+}
+
+static bool blocks_right(const struct test_fs *fs, const char *name, __u64 ino, __u64 size,
+			 const char *present)
+{
+	const char *at = present;
+	bool right = true;
+	__u32 first, last;
+	__u64 left;
+
+	while (sscanf(at, "%u-%u", &first, &last) == 2) {
+		for (; first <= last; first++) {
+			left = size - (__u64)first * BLOCK;
+			right &= block_reads(fs, name, ino, first, left < BLOCK ? left : BLOCK);
+		}
+		at = strchr(at, ',');
+		if (!at)
+			break;
+		at++;
+	}
+	return right;
+}
+
+static bool show_dir(const struct test_fs *fs, const char *path, __u64 exempt, char *out,
+		     size_t size)
+{
+	char full[1024], present[1024];
+	struct dirent *entry;
+	bool right = true;
+	struct stat st;
+	DIR *dir = opendir(fs_path(fs, path));
+
+	while (dir && (entry = readdir(dir))) {
+		if (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, "..") ||
+		    !strcmp(entry->d_name, ".cmd"))
+			continue;
+		snprintf(full, sizeof(full), "%s/%s", path, entry->d_name);
+		if (stat(fs_path(fs, full), &st))
+			bail_out("stat %s", full);
+		out += strlen(out);
+		if (S_ISDIR(st.st_mode)) {
+			snprintf(out, size, "d %lu %o %s\n", st.st_ino, st.st_mode & 0777, full);
+			right &= show_dir(fs, full, exempt, out, size);
+			continue;
+		}
+		show_present(fs, st.st_ino, present, sizeof(present));
+		snprintf(out, size, "f %lu %o %lu %s %s\n", st.st_ino, st.st_mode & 0777,
+			 st.st_size, full, present);
+		if (st.st_ino != exempt)
+			right &= blocks_right(fs, full, st.st_ino, st.st_size, present);
+	}
+	closedir(dir);
+	return right;
+}
+
+bool fs_show(const struct test_fs *fs, __u64 exempt, char *out, size_t size)
+{
+	out[0] = 0;
+	return show_dir(fs, "", exempt, out, size / 2);
 }
 
 int klog_open(void)

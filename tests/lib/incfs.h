@@ -132,6 +132,16 @@ pid_t reader_fork(const struct test_fs *fs, const char *name, __u64 ino, __u32 b
 /* The exit code of a process, or 128 and its signal. */
 int wait_exit(pid_t pid);
 
+/* Run tests/image.py; its output is in @out. Returns its exit code. */
+int image_tool(const char *verb, const char *path, char *out, size_t size);
+/*
+ * The tree as `image.py check` prints it, and whether each present block reads
+ * as it should; @exempt has blocks that do not follow expected_block().
+ */
+bool fs_show(const struct test_fs *fs, __u64 exempt, char *out, size_t size);
+/* Which blocks of a file are present, as "0-3,7-7" or "none". */
+void show_present(const struct test_fs *fs, __u64 ino, char *out, size_t size);
+
 /* The kernel's log, from klog_open() on. */
 int klog_open(void);
 bool klog_has(int fd, const char *text);

@@ -30,7 +30,8 @@ static inline void tap_line_buffered(void)
 	setvbuf(stdout, NULL, _IOLBF, 0);
 }
 
-static inline void tap_vprint(const char *start, const char *format, va_list args)
+static inline void tap_vprint(const char *start, const char *format,
+			      va_list args)
 {
 	tap_line_buffered();
 	fputs(start, stdout);
@@ -38,7 +39,8 @@ static inline void tap_vprint(const char *start, const char *format, va_list arg
 }
 
 /* A line for who reads the log. */
-__attribute__((format(printf, 1, 2))) static inline void diag(const char *format, ...)
+__attribute__((format(printf, 1, 2))) static inline void
+diag(const char *format, ...)
 {
 	va_list args;
 
@@ -57,12 +59,14 @@ static inline void plan(int tests)
 }
 
 /* One test: returns @pass. */
-__attribute__((format(printf, 2, 3))) static inline bool ok(bool pass, const char *format, ...)
+__attribute__((format(printf, 2, 3))) static inline bool
+ok(bool pass, const char *format, ...)
 {
 	char start[32];
 	va_list args;
 
-	snprintf(start, sizeof(start), "%sok %d - ", pass ? "" : "not ", ++tap_count);
+	snprintf(start, sizeof(start), "%sok %d - ", pass ? "" : "not ",
+		 ++tap_count);
 	tap_failed += !pass;
 	va_start(args, format);
 	tap_vprint(start, format, args);
@@ -71,26 +75,26 @@ __attribute__((format(printf, 2, 3))) static inline bool ok(bool pass, const cha
 	return pass;
 }
 
-#define is_int(got, want, ...)                                                  \
-	({                                                                      \
-		long long tap_got = (got), tap_want = (want);                   \
-		bool tap_pass = ok(tap_got == tap_want, __VA_ARGS__);           \
-										\
-		if (!tap_pass)                                                  \
-			diag("%s:%d: got %lld, want %lld", __FILE__, __LINE__,  \
-			     tap_got, tap_want);                                \
-		tap_pass;                                                       \
+#define is_int(got, want, ...)                                                 \
+	({                                                                     \
+		long long tap_got = (got), tap_want = (want);                  \
+		bool tap_pass = ok(tap_got == tap_want, __VA_ARGS__);          \
+                                                                               \
+		if (!tap_pass)                                                 \
+			diag("%s:%d: got %lld, want %lld", __FILE__, __LINE__, \
+			     tap_got, tap_want);                               \
+		tap_pass;                                                      \
 	})
 
-#define is_str(got, want, ...)                                                  \
-	({                                                                      \
-		const char *tap_got = (got), *tap_want = (want);                \
-		bool tap_pass = ok(!strcmp(tap_got, tap_want), __VA_ARGS__);    \
-										\
-		if (!tap_pass)                                                  \
-			diag("%s:%d: got '%s', want '%s'", __FILE__, __LINE__,  \
-			     tap_got, tap_want);                                \
-		tap_pass;                                                       \
+#define is_str(got, want, ...)                                                 \
+	({                                                                     \
+		const char *tap_got = (got), *tap_want = (want);               \
+		bool tap_pass = ok(!strcmp(tap_got, tap_want), __VA_ARGS__);   \
+                                                                               \
+		if (!tap_pass)                                                 \
+			diag("%s:%d: got '%s', want '%s'", __FILE__, __LINE__, \
+			     tap_got, tap_want);                               \
+		tap_pass;                                                      \
 	})
 
 /* A system call, @result, fails with @error. */
@@ -100,7 +104,7 @@ __attribute__((format(printf, 2, 3))) static inline bool ok(bool pass, const cha
 		int tap_errno = errno;                                          \
 		bool tap_pass = ok(tap_result == -1 && tap_errno == (error),    \
 				   __VA_ARGS__);                                \
-										\
+                                                                                \
 		if (!tap_pass)                                                  \
 			diag("%s:%d: result %lld, errno %d (%s), want %d (%s)", \
 			     __FILE__, __LINE__, tap_result, tap_errno,         \
