@@ -21,30 +21,38 @@ static bool block_is_bad(struct incfs_node *node, u32 block)
 	return !xa_empty(&node->bad) && xa_load(&node->bad, block);
 }
 
+static int read_entries(struct incfs_node *node, u32 first, u32 count,
+			struct incfs_disk_extent *disk)
+{
+	lockdep_assert_held(&node->map_lock);
+	if (!node->map_offset) {
+		memset(disk, 0, count * sizeof(*disk));
+		return 0;
+	}
+	return incfs_image_pread(&node->mnt->image, disk, count * sizeof(*disk),
+				 node->map_offset + incfs_format_map_size(first));
+}
+
+static void parse_entry(struct incfs_node *node, u32 block, const struct incfs_disk_extent *disk,
+			struct incfs_extent *extent)
+{
+	incfs_format_parse_extent(disk, incfs_image_size(&node->mnt->image), extent);
+	if (block_is_bad(node, block))
+		extent->size = 0;
+}
+
 static int lookup_locked(struct incfs_node *node, u32 first, u32 count,
 			 struct incfs_extent *extents)
 {
-	struct incfs_image *image = &node->mnt->image;
 	struct incfs_disk_extent disk[INCFS_EXTENT_BATCH];
-	u64 size;
 	u32 i;
 	int err;
 
-	lockdep_assert_held(&node->map_lock);
-	if (!node->map_offset) {
-		memset(extents, 0, count * sizeof(*extents));
-		return 0;
-	}
-	err = incfs_image_pread(image, disk, count * sizeof(disk[0]),
-				node->map_offset + incfs_format_map_size(first));
+	err = read_entries(node, first, count, disk);
 	if (err)
 		return err;
-	size = incfs_image_size(image);
-	for (i = 0; i < count; i++) {
-		incfs_format_parse_extent(&disk[i], size, &extents[i]);
-		if (block_is_bad(node, first + i))
-			extents[i].size = 0;
-	}
+	for (i = 0; i < count; i++)
+		parse_entry(node, first + i, &disk[i], &extents[i]);
 	return 0;
 }
 
@@ -173,13 +181,38 @@ static int write_entry(struct incfs_node *node, u32 block, const struct incfs_ex
 	return err;
 }
 
-int incfs_blocks_store(struct incfs_node *node, u32 block, const void *buf, u16 len, u16 flags)
+/*
+ * An entry that cannot be right counts as absent, but may look right when the
+ * image has grown. So whether another fill was faster is told by the bytes of
+ * the entry: its bytes stay then, and ours are lost.
+ */
+static int replace_entry(struct incfs_node *node, u32 block,
+			 const struct incfs_disk_extent *before,
+			 const struct incfs_extent *extent)
 {
-	struct incfs_extent extent, now;
+	struct incfs_disk_extent now;
 	int err;
 
-	err = incfs_blocks_lookup(node, block, 1, &now);
-	if (err || now.size)
+	down_write(&node->map_lock);
+	err = read_entries(node, block, 1, &now);
+	if (!err && !memcmp(&now, before, sizeof(now)))
+		err = write_entry(node, block, extent);
+	up_write(&node->map_lock);
+	return err;
+}
+
+int incfs_blocks_store(struct incfs_node *node, u32 block, const void *buf, u16 len, u16 flags)
+{
+	struct incfs_disk_extent before;
+	struct incfs_extent extent;
+	int err;
+
+	down_read(&node->map_lock);
+	err = read_entries(node, block, 1, &before);
+	if (!err)
+		parse_entry(node, block, &before, &extent);
+	up_read(&node->map_lock);
+	if (err || extent.size)
 		return err;
 
 	extent.size = len;
@@ -188,13 +221,7 @@ int incfs_blocks_store(struct incfs_node *node, u32 block, const void *buf, u16 
 	err = incfs_image_append_data(&node->mnt->image, buf, len, &extent.offset);
 	if (err)
 		return err;
-
-	/* Another fill may have been faster: its bytes stay, ours are lost. */
-	down_write(&node->map_lock);
-	err = lookup_locked(node, block, 1, &now);
-	if (!err && !now.size)
-		err = write_entry(node, block, &extent);
-	up_write(&node->map_lock);
+	err = replace_entry(node, block, &before, &extent);
 	if (err)
 		return err;
 	trace_incfs_block_filled(node, block, len, flags);
