@@ -16,7 +16,7 @@ enum {
 static const struct fs_parameter_spec param_specs[] = {
 	fsparam_u32("read_timeout_ms", OPT_READ_TIMEOUT_MS),
 	fsparam_u32("max_files", OPT_MAX_FILES),
-	fsparam_string("policy", OPT_POLICY),
+	fsparam_string_empty("policy", OPT_POLICY),
 	{}
 };
 
