@@ -144,9 +144,6 @@ static int open_mount(struct run *run)
 
 	if (incfs_mount_open(&run->mount, &params))
 		return -1;
-	if (run->mount.was_mounted && strcmp(run->mount.info.policy, options->policy ?: "") &&
-	    incfs_mount_set_policy(&run->mount, options->policy))
-		return -1;
 	if (incfs_tree_declare(&run->mount, &run->list))
 		return -1;
 	incfs_files_set_inodes(&run->files);

@@ -115,6 +115,20 @@ static int do_mount(struct incfs_mount *mnt, const struct incfs_mount_params *pa
 	return -1;
 }
 
+static int remount(const struct incfs_mount_params *params)
+{
+	char options[160];
+
+	incfs_info("going on with what is mounted on '%s'", params->path);
+	snprintf(options, sizeof(options), "read_timeout_ms=%u,policy=%s", params->timeout_ms,
+		 params->policy ?: "");
+	if (!mount(NULL, params->path, NULL, MS_REMOUNT | MOUNT_FLAGS, options))
+		return 0;
+	incfs_error("can't change the options of '%s': %s", params->path,
+		    explain_mount(errno, params));
+	return -1;
+}
+
 int incfs_mount_get_info(struct incfs_mount *mount)
 {
 	if (!ioctl(mount->cmd_fd, INCFS_IOC_GET_INFO, &mount->info))
@@ -142,9 +156,7 @@ int incfs_mount_open(struct incfs_mount *mount, const struct incfs_mount_params 
 	};
 	if (open_image(mount, params->image))
 		goto err;
-	if (mount->was_mounted)
-		incfs_info("going on with what is mounted on '%s'", mount->path);
-	else if (do_mount(mount, params))
+	if (mount->was_mounted ? remount(params) : do_mount(mount, params))
 		goto err;
 	if (open_control(mount)) {
 		incfs_mount_close(mount, !mount->was_mounted);
@@ -154,18 +166,6 @@ int incfs_mount_open(struct incfs_mount *mount, const struct incfs_mount_params 
 	return 0;
 err:
 	incfs_mount_close(mount, false);
-	return -1;
-}
-
-int incfs_mount_set_policy(struct incfs_mount *mnt, const char *policy)
-{
-	char options[64];
-
-	snprintf(options, sizeof(options), "policy=%s", policy ?: "");
-	if (!mount(NULL, mnt->path, NULL, MS_REMOUNT | MOUNT_FLAGS, options))
-		return 0;
-	incfs_error("can't have '%s' use the policy '%s': %s", mnt->path, policy ?: "none",
-		    strerror(errno));
 	return -1;
 }
 

@@ -37,12 +37,9 @@ bool incfs_module_ready(void);
 
 /*
  * Mount the image, which is made if it isn't there, or go on with what is mounted
- * there. Returns 0, or -1 after saying what is wrong.
+ * there, with this policy and timeout. Returns 0, or -1 after saying what is wrong.
  */
 int incfs_mount_open(struct incfs_mount *mount, const struct incfs_mount_params *params);
-
-/* Have a mount use another policy; NULL for none. */
-int incfs_mount_set_policy(struct incfs_mount *mount, const char *policy);
 
 /* Ask again for what can change in @mount->info. */
 int incfs_mount_get_info(struct incfs_mount *mount);

@@ -4,7 +4,6 @@
 
 #include <bpf/bpf.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <incfs/policy.h>
 #include <linux/magic.h>
 #include <stdio.h>
@@ -19,6 +18,8 @@
 
 #define BPFFS "/sys/fs/bpf"
 #define VMLINUX_BTF "/sys/kernel/btf/vmlinux"
+/* The policy that is loaded when nothing but the maps is wanted. */
+#define MAPS_CARRIER "sequential"
 #define MODULE_BTF "/sys/kernel/btf/incfs"
 
 /* A policy that comes with the loader; a skeleton's functions have types of their own. */
@@ -148,37 +149,39 @@ static int attach(struct incfs_policy *policy, struct bpf_object *obj)
 	return 0;
 }
 
-static int open_map(struct bpf_object *obj, const char *name)
+static int open_pinned(const char *name)
 {
 	char path[64];
 	int fd;
 
-	if (obj)
-		return fcntl(bpf_object__find_map_fd_by_name(obj, name), F_DUPFD_CLOEXEC, 0);
 	snprintf(path, sizeof(path), BPFFS "/%s", name);
 	fd = bpf_obj_get(path);
 	return fd < 0 ? -1 : fd;
 }
 
 /*
- * The maps come with every policy: without one of ours, one that does nothing is
- * loaded, and not registered, for its maps.
+ * The maps are pinned by the first policy that uses them. If that is not there
+ * yet, one that does is loaded, and not registered, for its maps.
  */
-static int open_maps(struct incfs_policy *policy, struct bpf_object *obj)
+static int open_maps(struct incfs_policy *policy)
 {
-	const struct incfs_policy_kind *carrier = &kinds[0];
+	struct incfs_policy carrier = { .ahead = -1 };
 
-	policy->rings_fd = open_map(obj, INCFS_RINGS_NAME);
-	if (policy->rings_fd < 0 && !obj) {
-		obj = load(policy, carrier);
-		if (obj)
-			policy->rings_fd = open_map(obj, INCFS_RINGS_NAME);
-		if (obj)
-			policy->lost_fd = open_map(obj, INCFS_LOST_NAME);
-		unload(policy, carrier);
-	} else {
-		policy->lost_fd = open_map(obj, INCFS_LOST_NAME);
-	}
+	policy->rings_fd = open_pinned(INCFS_RINGS_NAME);
+	policy->lost_fd = open_pinned(INCFS_LOST_NAME);
+	if (policy->rings_fd >= 0 && policy->lost_fd >= 0)
+		return 0;
+	if (policy->rings_fd >= 0)
+		close(policy->rings_fd);
+	if (policy->lost_fd >= 0)
+		close(policy->lost_fd);
+	policy->rings_fd = -1;
+	policy->lost_fd = -1;
+	if (!load(&carrier, find_kind(MAPS_CARRIER)))
+		return -1;
+	policy->rings_fd = open_pinned(INCFS_RINGS_NAME);
+	policy->lost_fd = open_pinned(INCFS_LOST_NAME);
+	unload(&carrier, find_kind(MAPS_CARRIER));
 	return policy->rings_fd < 0 || policy->lost_fd < 0 ? -1 : 0;
 }
 
@@ -215,7 +218,7 @@ int incfs_policy_open(struct incfs_policy *policy, const char *choice, int ahead
 			return -1;
 		}
 	}
-	if (open_maps(policy, obj)) {
+	if (open_maps(policy)) {
 		incfs_log(choice ? INCFS_LOG_ERROR : INCFS_LOG_INFO,
 			  "no map of event rings: %s%s%s", strerror(errno),
 			  libbpf_words[0] ? "; " : "", libbpf_words);
