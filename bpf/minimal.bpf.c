@@ -4,13 +4,15 @@
  *
  * Shows how little a policy is: every callback is optional, and a mount that
  * uses this one behaves as without a policy. Good for taking a mount off another
- * policy, and for measuring what the hook itself costs. As the header has them,
- * it brings the shared maps along; a loader without a policy loads it for those.
+ * policy, and for measuring what the hook itself costs.
  *
  * A bad choice for everything else: nothing is fetched ahead, and a loader
  * learns what is waited for from ".cmd" alone.
  */
-#include <incfs/policy.bpf.h>
+#include <linux/types.h>
+#include <bpf/bpf_helpers.h>
+
+#include <incfs/policy.h>
 
 char LICENSE[] SEC("license") = "GPL";
 

@@ -84,7 +84,7 @@ static int policy_btf_struct_access(struct bpf_verifier_log *log,
 	}
 	if (off != offsetof(struct incfs_read, timeout_ms) ||
 	    size != sizeof_field(struct incfs_read, timeout_ms)) {
-		bpf_log(log, "a policy may write timeout_ms of struct incfs_read only, as a whole\n");
+		bpf_log(log, "a policy may write timeout_ms of struct incfs_read only, all of it\n");
 		return -EACCES;
 	}
 	if (strcmp(aux->attach_func_name, "block_presence")) {

@@ -82,8 +82,8 @@ void incfs_policy_name(struct incfs_mount *mnt, char name[INCFS_POLICY_NAME_MAX]
  * @mnt:    mount of the file
  * @access: the read; @access->read.timeout_ms may change
  *
- * The caller may hold folio locks and the mapping's invalidate_lock, no
- * spinlock and no RCU. A reader that is going to wait must have noted the
+ * The caller may hold folio locks, the mapping's invalidate_lock and the mmap
+ * lock, no spinlock and no RCU. A reader that is going to wait must have noted the
  * state of incfs_pending_recheck() before it asks, or it could wait on the word
  * of a policy that has gone since.
  *

@@ -16,10 +16,10 @@
  */
 #include "internal.h"
 
-#include <linux/bpf.h>
 #include <linux/seq_file.h>
 #include <linux/slab.h>
 #include <linux/srcu.h>
+#include <linux/uaccess.h>
 
 /* Nothing allocates under it: a reader takes it with folios locked. */
 static DEFINE_MUTEX(incfs_policy_lock);
@@ -253,27 +253,30 @@ void incfs_policy_name(struct incfs_mount *mnt, char name[INCFS_POLICY_NAME_MAX]
 /*
  * The mount's policy to be called, until policy_leave(), or NULL.
  *
- * A BPF program that touches user memory may come here through a page fault,
- * and that program may be a policy: nothing but this stops it from calling
- * itself until the stack is used up. The built-in behaviour serves such a read.
+ * Meanwhile user memory that is not there is not faulted in: the reader may be
+ * in a page fault itself, with the mmap lock or a folio locked, and what a
+ * program wants to see may be in the block that the reader is after.
  */
 static struct incfs_policy_ops *policy_enter(struct incfs_mount *mnt, int *idx)
 {
 	struct incfs_policy *policy;
 
-	if (likely(!rcu_access_pointer(mnt->policy.cur)) || has_current_bpf_ctx())
+	if (likely(!rcu_access_pointer(mnt->policy.cur)))
 		return NULL;
 
 	*idx = srcu_read_lock(&incfs_policy_srcu);
 	policy = srcu_dereference(mnt->policy.cur, &incfs_policy_srcu);
-	if (policy)
+	if (policy) {
+		pagefault_disable();
 		return srcu_dereference(policy->ops, &incfs_policy_srcu);
+	}
 	srcu_read_unlock(&incfs_policy_srcu, *idx);
 	return NULL;
 }
 
 static void policy_leave(int idx)
 {
+	pagefault_enable();
 	srcu_read_unlock(&incfs_policy_srcu, idx);
 }
 

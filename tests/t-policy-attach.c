@@ -127,7 +127,7 @@ static void test_waiting(void)
 	ok(reader_waits(&reader), "the reader waits on");
 	is_int(first->bss->pended, 1, "the old policy is told nothing any more");
 	fill(&mnt, 3, 1);
-	is_int(end_reader(&reader, &mnt), GOT_BLOCK, "the block that it asks for serves the reader");
+	is_int(end_reader(&reader, &mnt), GOT_BLOCK, "the block that it asks for serves it");
 
 	start_reader(&reader, &mnt, 4);
 	ok(take_events(&ring, 3) && ring.events[2].priority == 2, "the next wait is the new one's");
@@ -165,7 +165,7 @@ static void test_drain(void)
 	fill(&mnt, 0, 1);
 	slow->bss->spins = 1 << 22;
 	start_reader(&reader, &mnt, 0);
-	if (!wait_until(*(volatile __u64 *)&slow->bss->asked))
+	if (!wait_until(peek(&slow->bss->asked)))
 		bail_out("the policy was not asked");
 	detach_probe(slow);
 	is_int(slow->bss->answered, slow->bss->asked, "detaching waits for a call under way");

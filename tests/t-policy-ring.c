@@ -19,7 +19,7 @@ static void test_full(void)
 	open_ring(&ring, &mnt, probe->obj, 4096);
 	for (i = 0; i < WAITS; i++)
 		start_reader(&readers[i], &mnt, i);
-	ok(wait_until(*(volatile __u64 *)&probe->bss->pended == WAITS), "many blocks are asked for");
+	ok(wait_until(peek(&probe->bss->pended) == WAITS), "many blocks are asked for");
 	ok(lost_events(&ring) >= WAITS - 102, "what the ring can't hold is counted");
 	diag("%llu of %d events lost", lost_events(&ring), WAITS);
 	fill(&mnt, 0, WAITS);
@@ -29,7 +29,7 @@ static void test_full(void)
 	close_ring(&ring);
 
 	start_reader(&readers[0], &mnt, 200);
-	ok(wait_until(*(volatile __u64 *)&probe->bss->pended == WAITS + 1), "a mount without a ring");
+	ok(wait_until(peek(&probe->bss->pended) == WAITS + 1), "a mount without a ring");
 	is_int(probe->bss->submit_result, -ENOENT, "tells the policy so");
 	fill(&mnt, 200, 1);
 	is_int(end_reader(&readers[0], &mnt), GOT_BLOCK, "and loses no reader either");

@@ -16,6 +16,44 @@ static void test_told(const struct test_mount *mnt)
 	is_int(probe->bss->seen.timeout_ms, 200, "the mount's timeout");
 }
 
+static void test_reasons(const struct test_mount *mnt)
+{
+	struct reader reader;
+	char data[8 * BLOCK];
+	int fd;
+
+	probe->bss->reasons = 0;
+	reader_run(&reader, &mnt->fs, "file", 6, READ_MAPPED);
+	ok(reader.got < 0 && reader.error == EFAULT, "a mapped read of an absent block fails");
+	ok(probe->bss->reasons & 1 << INCFS_READ_MAPPED, "and the policy knew that it was one");
+
+	probe->bss->reasons = 0;
+	probe->bss->window = 0;
+	drop_cached(&mnt->fs, "file");
+	fd = fs_open(&mnt->fs, "file");
+	is_int(pread(fd, data, sizeof(data), 0), 4 * BLOCK, "a read ends where nothing is there");
+	close(fd);
+	ok(probe->bss->reasons & 1 << INCFS_READ_READAHEAD, "the policy was asked for readahead");
+	ok(probe->bss->window > 1, "and told of the window");
+}
+
+/* A look at the very block that is being read would wait for itself. */
+static void test_user_memory(const struct test_mount *mnt)
+{
+	int fd = fs_open(&mnt->fs, "file");
+	char *map = mmap(NULL, BLOCK, PROT_READ, MAP_SHARED, fd, 0);
+
+	if (map == MAP_FAILED)
+		bail_out("mmap");
+	probe->bss->user_result = 0;
+	probe->bss->user_address = (unsigned long)map;
+	is_int(read_one(mnt, 0), GOT_BLOCK, "a block is read whose mapping the policy looks at");
+	is_int(probe->bss->user_result, -EFAULT, "which the policy can't see");
+	probe->bss->user_address = 0;
+	munmap(map, BLOCK);
+	close(fd);
+}
+
 static void test_errnos(const struct test_mount *mnt)
 {
 	static const int allowed[] = { EIO, EACCES, EPERM, ENODATA, ETIME, EAGAIN };
@@ -83,7 +121,7 @@ static void test_dropped(int verdict)
 	fill(&mnt, 0, 2);
 	bad->bss->set_timeout = 1;
 	bad->bss->verdict = verdict;
-	is_int(read_one(&mnt, 0), GOT_BLOCK, "verdict %d: the read is served all the same", verdict);
+	is_int(read_one(&mnt, 0), GOT_BLOCK, "verdict %d: the read is served still", verdict);
 	ok(uses(&mnt, ""), "the policy is dropped from the mount");
 	snprintf(reason, sizeof(reason), "policy bad is dropped: verdict %d", verdict);
 	ok(klog_has(log, reason), "which the kernel's log explains");
@@ -142,6 +180,8 @@ int main(void)
 	mnt = make_mount("verdict", "read_timeout_ms=200,policy=probe", 8);
 	fill(&mnt, 0, 4);
 	test_told(&mnt);
+	test_reasons(&mnt);
+	test_user_memory(&mnt);
 	test_errnos(&mnt);
 	test_zero(&mnt);
 	test_timeout(&mnt);

@@ -160,6 +160,12 @@ static inline void stop_probe(struct probe_bpf *probe)
 	probe_bpf__destroy(probe);
 }
 
+/* A counter that a policy changes meanwhile. */
+static inline __u64 peek(const __u64 *counter)
+{
+	return __atomic_load_n(counter, __ATOMIC_RELAXED);
+}
+
 /* A ring for the mount's events, as a loader makes it. */
 struct test_ring {
 	struct ring_buffer *buffer;

@@ -90,8 +90,8 @@ struct incfs_read {
  * is the only one running. A policy is detached when the last link to it goes;
  * no callback runs after that.
  *
- * A policy must not read or write user memory that a reader can choose: it may
- * lie in the block that the reader waits for.
+ * User memory can be copied as far as it is in memory: the reader may be in a
+ * page fault already, so none is taken for a policy.
  */
 struct incfs_policy_ops {
 	/**

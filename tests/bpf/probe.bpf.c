@@ -22,6 +22,15 @@ struct {
 	__u32 block, count, file_blocks, why, uid, tgid, timeout_ms;
 } seen;
 int submit_result;
+__u32 reasons;	/* a bit for each enum incfs_read_why */
+__u32 window;	/* the most blocks that prefetch was told of */
+
+/* Memory of the reader, to be looked at, and what came of it. */
+__u64 user_address;
+int user_result;
+
+extern int bpf_copy_from_user_str(void *dst, __u32 dst__sz, const void *unsafe_ptr__ign,
+				  __u64 flags) __ksym;
 
 static int spin(__u32 i, void *ctx)
 {
@@ -37,6 +46,7 @@ static void look(const struct incfs_read *read)
 	seen.why = read->why;
 	seen.uid = read->uid;
 	seen.tgid = read->tgid;
+	reasons |= 1 << (read->why & 31);
 	seen.timeout_ms = read->timeout_ms;
 	if (my_mount && my_mount != read->mount_id)
 		__sync_fetch_and_add(&strangers, 1);
@@ -45,10 +55,15 @@ static void look(const struct incfs_read *read)
 SEC("struct_ops.s/block_presence")
 int BPF_PROG(probe_block_presence, struct incfs_read *read)
 {
+	char text[8];
+
 	__sync_fetch_and_add(&asked, 1);
 	look(read);
 	if (spins)
 		bpf_loop(spins, spin, NULL, 0);
+	if (user_address)
+		user_result = bpf_copy_from_user_str(text, sizeof(text),
+						     (const void *)user_address, 0);
 	if (set_timeout)
 		read->timeout_ms = timeout_ms;
 	__sync_fetch_and_add(&answered, 1);
@@ -66,6 +81,8 @@ void BPF_PROG(probe_pending, struct incfs_read *read)
 SEC("struct_ops.s/prefetch")
 void BPF_PROG(probe_prefetch, struct incfs_read *read)
 {
+	if (read->count > window)
+		window = read->count;
 	__sync_fetch_and_add(&prefetched, 1);
 }
 
