@@ -149,6 +149,18 @@ static void test_fsconfig(void)
 	close(mnt);
 }
 
+/* A regular file, open for reading and writing, and yet no place for an image. */
+static void test_nested(void)
+{
+	struct test_fs fs;
+	char options[32];
+
+	fs_mount_new(&fs, "nested", "");
+	snprintf(options, sizeof(options), "backing_fd=%d", fs.cmd);
+	ok(mount("any", "mnt", INCFS_NAME, 0, options) == -1, "a .cmd as image is refused");
+	fs_unmount(&fs);
+}
+
 static void test_mount(void)
 {
 	char device[1024], options[1024], full[1024];
@@ -255,6 +267,7 @@ int main(void)
 	ok(INCFS_IOC_PROCESS_INSTRUCTION == 0xc048671e, "the header has the layout of 2019");
 	test_backing();
 	test_fsconfig();
+	test_nested();
 	test_mount();
 	test_look();
 	return done();

@@ -172,6 +172,33 @@ static void test_many(void)
 	ok(right, "and are what they were");
 }
 
+/* The largest file there may be; its block map alone is a hole of 56 GiB. */
+static void test_largest(void)
+{
+	__u32 last = 0xfffffffe;
+	struct test_fs large;
+	struct reader reader;
+	struct stat st;
+	__u64 ino;
+
+	fs_mount_new(&large, "large", "read_timeout_ms=50");
+	ino = make_file(&large, INCFS_ROOT_INODE, "file", 0xffffffffull * BLOCK);
+	stat(fs_path(&large, "file"), &st);
+	is_int(st.st_size, 0xffffffffll * BLOCK, "the largest file has its size");
+	fill_raw(&large, ino, last, BLOCK);
+	fill_lz4(&large, ino, last - 2, BLOCK);
+	ok(block_reads(&large, "file", ino, last, BLOCK), "its last block is read");
+	reader_run(&reader, &large, "file", last - 2, READ_MAPPED);
+	ok(reader.got == BLOCK && is_expected(ino, last - 2, reader.data, BLOCK),
+	   "another is read through a mapping");
+	reader_run(&reader, &large, "file", last - 1, READ_PREAD);
+	ok(reader.got == -1 && reader.error == ETIME, "the one between is absent");
+	fs_cycle(&large);
+	ok(block_reads(&large, "file", ino, last, BLOCK), "the last is there after a remount");
+	fs_unmount(&large);
+	unlink(large.image);
+}
+
 /* A child that keeps the descriptor and tries a fill: its errno, or 0. */
 static int fill_as(void (*change)(void), __u32 index)
 {
@@ -300,6 +327,7 @@ int main(void)
 	test_many();
 	test_credentials();
 	test_race();
+	test_largest();
 	fs_unmount(&fs);
 	test_full();
 	return done();

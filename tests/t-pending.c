@@ -410,10 +410,9 @@ static void test_mmap_lock(void)
 static void test_other_ways(void)
 {
 	struct test_fs timed;
-	int fd, pipes[2];
+	int fd, out, zero, pipes[2];
 	__u64 ino;
 	void *map;
-	int out;
 
 	fs_mount_new(&timed, "ways", "read_timeout_ms=100");
 	ino = make_file(&timed, INCFS_ROOT_INODE, "file", 4 * BLOCK);
@@ -431,6 +430,13 @@ static void test_other_ways(void)
 	is_errno(write(out, (char *)map + BLOCK, BLOCK), EFAULT,
 		 "write(2) from an absent block fails");
 	munmap(map, 4 * BLOCK);
+	map = mmap(NULL, 4 * BLOCK, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
+	zero = open("/dev/zero", O_RDONLY);
+	is_int(read(zero, map, 1), 1, "a private copy of a stored block is written");
+	is_errno(read(zero, (char *)map + BLOCK, 1), EFAULT,
+		 "a private copy of an absent block is not made");
+	close(zero);
+	munmap(map, 4 * BLOCK);
 	if (pipe(pipes))
 		bail_out("pipe");
 	is_int(splice(fd, (loff_t []) { 0 }, pipes[1], NULL, BLOCK, 0), BLOCK,
@@ -444,6 +450,30 @@ static void test_other_ways(void)
 	close(pipes[1]);
 	close(fd);
 	fs_unmount(&timed);
+}
+
+/* A mount that was detached goes on for who has it open. */
+static void test_detached(void)
+{
+	struct incfs_pending_read_info info;
+	struct test_fs lazy;
+	struct reader reader;
+	__u64 ino;
+
+	fs_mount_new(&lazy, "lazy", "read_timeout_ms=0");
+	ino = make_file(&lazy, INCFS_ROOT_INODE, "file", BLOCK);
+	reader_start(&reader, &lazy, "file", 0, READ_PREAD);
+	take_pending(lazy.cmd, &info, 1);
+	is_errno(umount(lazy.dir), EBUSY, "a mount whose files are open stays");
+	is_int(umount2(lazy.dir, MNT_DETACH), 0, "it can be detached");
+	ok(!reader_done(&reader), "the reader waits on");
+	is_errno(try_mount(lazy.image, lazy.dir, ""), EBUSY, "the image is still in use");
+	fill_raw(&lazy, ino, 0, BLOCK);
+	is_int(reader_join(&reader), BLOCK, "a .cmd that is open serves it");
+	close(lazy.cmd);
+	ok(wait_until(!try_mount(lazy.image, lazy.dir, "")), "the image mounts when all is closed");
+	ok(block_reads(&lazy, "file", ino, 0, BLOCK), "with what came meanwhile");
+	umount(lazy.dir);
 }
 
 /* Two mounts do not share waits, timeouts or blocks. */
@@ -496,6 +526,7 @@ int main(void)
 	test_mmap_lock();
 	test_other_ways();
 	test_two_mounts();
+	test_detached();
 	fs_unmount(&fs);
 	return done();
 }
