@@ -193,7 +193,8 @@ static int parse_size(struct incfs_list *list, struct incfs_entry *entry, const 
 				   text, max);
 	list->nr_blocks += incfs_size_blocks(entry->size);
 	if (list->nr_blocks > INCFS_LIST_MAX_BLOCKS)
-		return list_refuse(list, entry->line, "all files together have more than %llu blocks",
+		return list_refuse(list, entry->line,
+				   "all files together have more than %llu blocks",
 				   INCFS_LIST_MAX_BLOCKS);
 	return 0;
 }

@@ -46,7 +46,7 @@ bool incfs_module_ready(void)
 	err = posix_spawnp(&pid, argv[0], NULL, NULL, argv, environ);
 	if (!err && waitpid(pid, &status, 0) == pid && type_known())
 		return true;
-	incfs_error("the kernel does not know the file system '%s': the module incfs is not loaded, and 'modprobe incfs' did not load it",
+	incfs_error("the kernel knows no file system '%s': 'modprobe incfs' did not load the module",
 		    INCFS_NAME);
 	return false;
 }
@@ -85,7 +85,8 @@ static const char *explain_mount(int err, const struct incfs_mount_params *param
 {
 	switch (err) {
 	case ENOENT:
-		return params->policy ? "the mount point is not there, or no policy of this name is registered" :
+		return params->policy ?
+			"the mount point is not there, or no policy of this name is registered" :
 			"the mount point is not there";
 	case EPERM:
 		return "not permitted; root is needed";
@@ -93,7 +94,7 @@ static const char *explain_mount(int err, const struct incfs_mount_params *param
 		return "the module incfs is not loaded";
 	case EINVAL:
 	case EIO:
-		return "the image is not valid, or an option is not known; the kernel's log says more (dmesg)";
+		return "the image is not valid, or an option not known; dmesg says more";
 	case EBUSY:
 		return "the image is mounted elsewhere";
 	default:

@@ -209,8 +209,8 @@ static int pack_write_item(struct pack *pack, FILE *out, const struct pack_item 
 		count->bytes += item->size;
 		pack->nr_blocks += incfs_size_blocks(item->size);
 		if (pack->nr_blocks > INCFS_LIST_MAX_BLOCKS) {
-			incfs_error("more than %llu blocks: '%s' is too much", INCFS_LIST_MAX_BLOCKS,
-				    item->path);
+			incfs_error("more than %llu blocks: '%s' is too much",
+				    INCFS_LIST_MAX_BLOCKS, item->path);
 			return -1;
 		}
 	}

@@ -98,7 +98,7 @@ static const char *find_obstacle(void)
 	if (access(VMLINUX_BTF, R_OK))
 		return "the kernel has no BTF (" VMLINUX_BTF "; CONFIG_DEBUG_INFO_BTF)";
 	if (access(MODULE_BTF, R_OK))
-		return "the module incfs was built without BTF (" MODULE_BTF "): build it where a vmlinux with BTF and pahole are";
+		return "the module incfs was built without BTF (no " MODULE_BTF ")";
 	if (statfs(BPFFS, &fs) || fs.f_type != BPF_FS_MAGIC)
 		return "no BPF file system on " BPFFS ": mount -t bpf bpf " BPFFS;
 	return NULL;

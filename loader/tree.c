@@ -66,7 +66,7 @@ static int mismatch(const struct incfs_entry *entry, const struct stat *st)
 		incfs_error("'%s' is a directory in the image, but a file in the list",
 			    entry->path);
 	else if (entry->type == INCFS_ENTRY_LINK)
-		incfs_error("'%s' is a file of its own in the image, but another name of '%s' in the list",
+		incfs_error("'%s' is a file of its own in the image, but '%s' in the list",
 			    entry->path, entry->target->path);
 	else
 		incfs_error("'%s' has %lld bytes in the image, but %llu in the list", entry->path,
@@ -116,7 +116,7 @@ static void warn_of_more(struct incfs_mount *mount, const struct incfs_list *lis
 	for (size_t i = 0; i < list->nr_entries; i++)
 		listed += list->entries[i].type != INCFS_ENTRY_LINK;
 	if (!incfs_mount_get_info(mount) && mount->info.nr_files > listed)
-		incfs_warn("the image has %zu files and directories that are not in the list; what is missing of them can't be fetched",
+		incfs_warn("of what is in the image, %zu files and directories are not in the list",
 			   mount->info.nr_files - listed);
 }
 
