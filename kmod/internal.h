@@ -160,10 +160,7 @@ static inline u32 incfs_block_len(const struct incfs_node *node, u32 block)
 #define incfs_warn(mnt, fmt, ...) \
 	pr_warn_ratelimited("incremental-fs %llu: " fmt "\n", (mnt)->id, ##__VA_ARGS__)
 
-/*
- * struct incfs_access - a read under way: what a policy sees, and what the
- * module needs to serve it. kfuncs get @read and find the rest around it.
- */
+/* struct incfs_access - a read under way: what a policy sees of it, and its file */
 struct incfs_access {
 	struct incfs_read read;
 	struct incfs_node *node;
