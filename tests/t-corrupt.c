@@ -117,7 +117,8 @@ static void test_blocks(void)
 	if (image_tool("blocks", fs.image, text, sizeof(text)))
 		bail_out("image.py: %s", text);
 	fs_mount(&fs);
-	ok(block_reads(&fs, "file", 3, 0, BLOCK), "a sound raw block among damaged ones reads right");
+	ok(block_reads(&fs, "file", 3, 0, BLOCK),
+	   "a sound raw block among damaged ones reads right");
 	ok(block_reads(&fs, "file", 3, 12, BLOCK), "a sound LZ4 block does");
 	ok(block_reads(&fs, "file", 3, 11, 2000), "a sound short block does");
 	fd = fs_open(&fs, "file");

@@ -131,7 +131,8 @@ static void test_add_refusals(void)
 	if (try_new(fs.cmd, S_IFDIR, 0, &lone) || try_new(fs.cmd, S_IFREG | 0444, 0, &free_file))
 		bail_out("NEW_FILE");
 	memset(long_name, 'x', 8193);
-	is_errno(try_add(fs.cmd, dir, free_file, "file"), EEXIST, "a name that is taken is refused");
+	is_errno(try_add(fs.cmd, dir, free_file, "file"), EEXIST,
+		 "a name that is taken is refused");
 	is_errno(try_add(fs.cmd, dir, 12345, "new"), ENOENT, "an unknown inode is refused");
 	is_errno(try_add(fs.cmd, dir, 1ull << 32 | file, "new"), ENOENT,
 		 "an inode above 2^32 is refused");
@@ -165,7 +166,8 @@ static void test_add_refusals(void)
 		 "a name at a bad address is refused");
 	is_str(list("add"), "file below", "refused names leave nothing behind");
 
-	is_int(try_add_len(fs.cmd, dir, free_file, long_name, 255), 0, "a name of 255 bytes is taken");
+	is_int(try_add_len(fs.cmd, dir, free_file, long_name, 255), 0,
+	       "a name of 255 bytes is taken");
 	memset(path + 4, 'x', 255);
 	ok(!access(fs_path(&fs, path), F_OK), "it can be looked up");
 	is_int(try_add(fs.cmd, dir, free_file, "\xff\n \\"), 0, "a name of odd bytes is taken");
@@ -273,7 +275,8 @@ static void test_order(void)
 	make_file(&fs, dir, "m", 1);
 	make_dir(&fs, dir, "d");
 	make_file(&fs, dir, "a", 1);
-	is_str(list("order"), "z m d a", "names are listed in order of insertion, d_type and d_ino right");
+	is_str(list("order"), "z m d a",
+	       "names are listed in order of insertion, d_type and d_ino right");
 	try_remove(fs.cmd, dir, 0, "m");
 	make_file(&fs, dir, "m", 1);
 	is_str(list("order"), "z d a m", "a name that was removed and added is the last");

@@ -116,7 +116,8 @@ static void test_present(void)
 
 	arg = good;
 	arg.ino = 12345;
-	is_errno(ioctl(fs.cmd, INCFS_IOC_GET_PRESENT, &arg), ENOENT, "an unknown inode is refused");
+	is_errno(ioctl(fs.cmd, INCFS_IOC_GET_PRESENT, &arg), ENOENT,
+		 "an unknown inode is refused");
 	arg.ino = INCFS_ROOT_INODE;
 	is_errno(ioctl(fs.cmd, INCFS_IOC_GET_PRESENT, &arg), EISDIR, "a directory is refused");
 	arg = good;
@@ -162,7 +163,8 @@ static void test_sparse(void)
 		calls++;
 		ranges += arg.nr_ranges;
 	} while (arg.first < arg.nr_blocks && calls < 100);
-	ok(calls > 1 && calls < 100, "a call looks at a bounded number of blocks (%d calls)", calls);
+	ok(calls > 1 && calls < 100,
+	   "a call looks at a bounded number of blocks (%d calls)", calls);
 	ok(ranges == 1 && range.first == SPARSE - 1 && range.count == 1,
 	   "the last block of a large file is found");
 }
@@ -172,7 +174,8 @@ static void test_others(void)
 	struct incfs_instruction arg = { .version = INCFS_HEADER_VER };
 	int fd = fs_open(&fs, "file");
 
-	is_errno(ioctl(fs.cmd, _IO(INCFS_IOCTL_BASE_CODE, 99)), ENOTTY, "an unknown ioctl is refused");
+	is_errno(ioctl(fs.cmd, _IO(INCFS_IOCTL_BASE_CODE, 99)), ENOTTY,
+		 "an unknown ioctl is refused");
 	is_errno(ioctl(fs.cmd, _IO('T', 30)), ENOTTY, "an ioctl of others is refused");
 	is_errno(ioctl(fs.cmd, _IOW(INCFS_IOCTL_BASE_CODE, 40, struct incfs_mount_info), &arg),
 		 ENOTTY, "an ioctl of another direction is refused");

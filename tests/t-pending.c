@@ -77,7 +77,8 @@ static void test_list(void)
 	       "as many are read as fit");
 	ok(infos[0].block_index == first && infos[1].block_index == second,
 	   "the oldest first");
-	is_errno(syscall(SYS_read, b, 8, sizeof(infos)), EFAULT, "a read to a bad address is refused");
+	is_errno(syscall(SYS_read, b, 8, sizeof(infos)), EFAULT,
+		 "a read to a bad address is refused");
 	is_int(read(b, infos, sizeof(infos)), sizeof(infos[0]), "and loses nothing");
 	is_int(infos[0].block_index, third, "the rest is read after that");
 	close(b);
@@ -273,7 +274,8 @@ static void test_signals(enum read_how how)
 	pid = fork_signalled(&fs, file, block, how, 30);
 	take_pending(fd, &info, 1);
 	usleep(200000);
-	is_int(waitpid(pid, NULL, WNOHANG), 0, "%s: handled signals do not end a wait", how_name(how));
+	is_int(waitpid(pid, NULL, WNOHANG), 0, "%s: handled signals do not end a wait",
+	       how_name(how));
 	fill_raw(&fs, file, block, BLOCK);
 	is_int(wait_exit(pid), 0, "%s: nor what is read after it", how_name(how));
 	close(fd);
@@ -282,7 +284,8 @@ static void test_signals(enum read_how how)
 	fs_mount_new(&timed, how == READ_MAPPED ? "alarm-map" : "alarm", "read_timeout_ms=500");
 	ino = make_file(&timed, INCFS_ROOT_INODE, "file", 8 * BLOCK);
 	pid = fork_signalled(&timed, ino, 0, how, 30);
-	is_int(wait_exit(pid), error, "%s: with signals coming in, the timeout ends it", how_name(how));
+	is_int(wait_exit(pid), error, "%s: with signals coming in, the timeout ends it",
+	       how_name(how));
 	fs_unmount(&timed);
 }
 

@@ -76,8 +76,10 @@ int main(void)
 
 	if (setegid(65534) || seteuid(65534))
 		bail_out("seteuid");
-	is_errno(open(fs_path(&fs, ".cmd"), O_RDONLY), EACCES, "others can't open .cmd for reading");
-	is_errno(open(fs_path(&fs, ".cmd"), O_WRONLY), EACCES, "others can't open .cmd for writing");
+	is_errno(open(fs_path(&fs, ".cmd"), O_RDONLY), EACCES,
+		 "others can't open .cmd for reading");
+	is_errno(open(fs_path(&fs, ".cmd"), O_WRONLY), EACCES,
+		 "others can't open .cmd for writing");
 	ok(block_reads(&fs, "file", ino, 0, BLOCK), "others can read files that are for all");
 	if (seteuid(0) || setegid(0))
 		bail_out("seteuid");

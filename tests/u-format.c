@@ -280,11 +280,13 @@ static void test_extents(void)
 	is_int(parse_extent(4096, 0, 0, IMAGE_SIZE).size, 0, "without a size it is absent");
 	is_int(parse_extent(31, 10, 0, IMAGE_SIZE).size, 0, "in the superblock it is absent");
 	is_int(parse_extent(4096, 4097, 0, IMAGE_SIZE).size, 0, "raw and too large it is absent");
-	is_int(parse_extent(4096, 4097, 1, IMAGE_SIZE).size, 4097, "LZ4 may be larger than a block");
+	is_int(parse_extent(4096, 4097, 1, IMAGE_SIZE).size, 4097,
+	       "LZ4 may be larger than a block");
 	is_int(parse_extent(4096, 8193, 1, IMAGE_SIZE).size, 0, "LZ4 and too large it is absent");
 	is_int(parse_extent(4096, 100, 2, IMAGE_SIZE).size, 0, "with an unknown flag it is absent");
 	is_int(parse_extent(4096, 100, 0x8001, IMAGE_SIZE).size, 0, "with another it is absent");
-	is_int(parse_extent(4096, 4096, 0, 8192).size, 4096, "at the end of the image it is there");
+	is_int(parse_extent(4096, 4096, 0, 8192).size, 4096,
+	       "at the end of the image it is there");
 	is_int(parse_extent(4096, 4096, 0, 8191).size, 0, "past the end it is absent");
 	is_int(parse_extent((1ull << 48) - 1, 4096, 0, 8191).size, 0, "far past it, too");
 }
