@@ -98,5 +98,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
 class Server(http.server.ThreadingHTTPServer):
     daemon_threads = True
 
+    def handle_error(self, *args):
+        """A client that hangs up on a wrong answer is right."""
+
 
 Server(("127.0.0.1", port), Handler).serve_forever()
