@@ -3,11 +3,16 @@
  * Incremental FS: the blocks of a file, through its block map.
  *
  * The map is read through the page cache of the image file, so that reclaim
- * can take it back. A fill writes the bytes first and the entry after them,
- * the entry under map_lock, so that no reader sees half of one.
+ * can take it back. A fill writes the bytes first and the entry after them.
  *
- * An entry whose bytes fail their check is remembered in incfs_node.bad and
- * counts as absent from then on, until it has been supplied again.
+ * Readers of the map take no lock. A page fault may come from a write to the
+ * image's file system, with locks held there that the writer of an entry, under
+ * map_lock, is going to take. Instead a writer says which entry it is at, and
+ * counts: a reader takes that block for absent, and reads again when an entry
+ * was written meanwhile, so that none sees half of one.
+ *
+ * Where bytes that failed their check lie is remembered in incfs_node.bad: an
+ * entry that points there counts as absent, until it has been supplied again.
  */
 #include <linux/fs.h>
 #include <linux/lz4.h>
@@ -16,55 +21,72 @@
 #include "internal.h"
 #include "trace.h"
 
-static bool block_is_bad(struct incfs_node *node, u32 block)
+static bool extent_is_bad(struct incfs_node *node, u32 block, const struct incfs_extent *extent)
 {
-	return !xa_empty(&node->bad) && xa_load(&node->bad, block);
+	return !xa_empty(&node->bad) &&
+	       xa_load(&node->bad, block) == xa_mk_value(extent->offset);
 }
 
 static int read_entries(struct incfs_node *node, u32 first, u32 count,
 			struct incfs_disk_extent *disk)
 {
-	lockdep_assert_held(&node->map_lock);
-	if (!node->map_offset) {
+	u64 map_offset = READ_ONCE(node->map_offset);
+
+	if (!map_offset) {
 		memset(disk, 0, count * sizeof(*disk));
 		return 0;
 	}
 	return incfs_image_pread(&node->mnt->image, disk, count * sizeof(*disk),
-				 node->map_offset + incfs_format_map_size(first));
+				 map_offset + incfs_format_map_size(first));
+}
+
+/*
+ * Read entries, all of them whole. *@writing is the block whose entry is not
+ * to be trusted, as it is being written. Pairs with write_entry().
+ */
+static int read_stable_entries(struct incfs_node *node, u32 first, u32 count,
+			       struct incfs_disk_extent *disk, u32 *writing)
+{
+	u32 written;
+	int err;
+
+	do {
+		written = READ_ONCE(node->written);
+		smp_rmb();	/* the count before the entries */
+		err = read_entries(node, first, count, disk);
+		if (err)
+			return err;
+		smp_rmb();	/* the entries before which one was being written */
+		*writing = READ_ONCE(node->writing);
+		smp_rmb();	/* and that before the count */
+	} while (READ_ONCE(node->written) != written);
+	return 0;
 }
 
 static void parse_entry(struct incfs_node *node, u32 block, const struct incfs_disk_extent *disk,
 			struct incfs_extent *extent)
 {
 	incfs_format_parse_extent(disk, incfs_image_size(&node->mnt->image), extent);
-	if (block_is_bad(node, block))
+	if (extent_is_bad(node, block, extent))
 		extent->size = 0;
-}
-
-static int lookup_locked(struct incfs_node *node, u32 first, u32 count,
-			 struct incfs_extent *extents)
-{
-	struct incfs_disk_extent disk[INCFS_EXTENT_BATCH];
-	u32 i;
-	int err;
-
-	err = read_entries(node, first, count, disk);
-	if (err)
-		return err;
-	for (i = 0; i < count; i++)
-		parse_entry(node, first + i, &disk[i], &extents[i]);
-	return 0;
 }
 
 int incfs_blocks_lookup(struct incfs_node *node, u32 first, u32 count,
 			struct incfs_extent *extents)
 {
+	struct incfs_disk_extent disk[INCFS_EXTENT_BATCH];
+	u32 writing, i;
 	int err;
 
-	down_read(&node->map_lock);
-	err = lookup_locked(node, first, count, extents);
-	up_read(&node->map_lock);
-	return err;
+	err = read_stable_entries(node, first, count, disk, &writing);
+	if (err)
+		return err;
+	for (i = 0; i < count; i++) {
+		parse_entry(node, first + i, &disk[i], &extents[i]);
+		if (first + i == writing)
+			extents[i].size = 0;
+	}
+	return 0;
 }
 
 int incfs_blocks_find_absent(struct incfs_node *node, u32 first, u32 end, u32 *start)
@@ -89,20 +111,15 @@ int incfs_blocks_find_absent(struct incfs_node *node, u32 first, u32 end, u32 *s
 	return run;
 }
 
-/* Count the block as absent from now on, if it is still what failed. */
+/*
+ * Count the block as absent from now on. One that was supplied again meanwhile
+ * lies elsewhere, and is none the worse for it.
+ */
 static int mark_bad(struct incfs_node *node, u32 block, const struct incfs_extent *failed)
 {
-	struct incfs_extent now;
-	int err;
-
-	down_write(&node->map_lock);
-	err = lookup_locked(node, block, 1, &now);
-	if (!err && now.size && now.offset == failed->offset)
-		err = xa_err(xa_store(&node->bad, block, xa_mk_value(1), GFP_KERNEL));
-	up_write(&node->map_lock);
 	incfs_warn(node->mnt, "inode %llu, block %u: stored bytes at offset %llu are damaged",
 		   node->ino, block, failed->offset);
-	return err;
+	return xa_err(xa_store(&node->bad, block, xa_mk_value(failed->offset), GFP_KERNEL));
 }
 
 /* A client may store a whole page for the tail: what lies past it is not shown. */
@@ -160,22 +177,37 @@ int incfs_blocks_read(struct incfs_node *node, u32 block, const struct incfs_ext
 	return mark_bad(node, block, extent) ?: -EBADMSG;
 }
 
+static int reserve_map(struct incfs_node *node)
+{
+	u64 offset;
+	int err;
+
+	lockdep_assert_held(&node->map_lock);
+	if (node->map_offset)
+		return 0;
+	err = incfs_image_append_map(&node->mnt->image, node->ino, node->nr_blocks, &offset);
+	if (!err)
+		WRITE_ONCE(node->map_offset, offset);
+	return err;
+}
+
 static int write_entry(struct incfs_node *node, u32 block, const struct incfs_extent *extent)
 {
-	struct incfs_image *image = &node->mnt->image;
 	struct incfs_disk_extent disk;
 	int err;
 
-	lockdep_assert_held_write(&node->map_lock);
-	if (!node->map_offset) {
-		err = incfs_image_append_map(image, node->ino, node->nr_blocks,
-					     &node->map_offset);
-		if (err)
-			return err;
-	}
+	err = reserve_map(node);
+	if (err)
+		return err;
 	incfs_format_build_extent(&disk, extent);
-	err = incfs_image_pwrite(image, &disk, sizeof(disk),
+	WRITE_ONCE(node->writing, block);
+	smp_wmb();	/* readers that see a part of the entry see that it is being written */
+	err = incfs_image_pwrite(&node->mnt->image, &disk, sizeof(disk),
 				 node->map_offset + incfs_format_map_size(block));
+	smp_wmb();	/* readers that see the count see the entry */
+	WRITE_ONCE(node->written, node->written + 1);
+	smp_wmb();	/* readers that see it is not being written any more see the count */
+	WRITE_ONCE(node->writing, INCFS_NO_BLOCK);
 	if (!err)
 		xa_erase(&node->bad, block);
 	return err;
@@ -193,11 +225,11 @@ static int replace_entry(struct incfs_node *node, u32 block,
 	struct incfs_disk_extent now;
 	int err;
 
-	down_write(&node->map_lock);
+	mutex_lock(&node->map_lock);
 	err = read_entries(node, block, 1, &now);
 	if (!err && !memcmp(&now, before, sizeof(now)))
 		err = write_entry(node, block, extent);
-	up_write(&node->map_lock);
+	mutex_unlock(&node->map_lock);
 	return err;
 }
 
@@ -207,13 +239,14 @@ int incfs_blocks_store(struct incfs_node *node, u32 block, const void *buf, u16 
 	struct incfs_extent extent;
 	int err;
 
-	down_read(&node->map_lock);
+	mutex_lock(&node->map_lock);
 	err = read_entries(node, block, 1, &before);
-	if (!err)
-		parse_entry(node, block, &before, &extent);
-	up_read(&node->map_lock);
-	if (err || extent.size)
+	mutex_unlock(&node->map_lock);
+	if (err)
 		return err;
+	parse_entry(node, block, &before, &extent);
+	if (extent.size)
+		return 0;
 
 	extent.size = len;
 	extent.flags = flags;

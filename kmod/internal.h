@@ -26,6 +26,7 @@
 #define INCFS_DEFAULT_TIMEOUT_MS 1000
 #define INCFS_PENDING_BITS 8
 #define INCFS_EXPIRED_MAX 64
+#define INCFS_NO_BLOCK U32_MAX
 /* Block-map entries that are read in one go; arrays of them are on the stack. */
 #define INCFS_EXTENT_BATCH 32
 
@@ -39,7 +40,7 @@ struct incfs_mount;
  * an inode without a name stays in the image too.
  *
  * Locks: I never changes after the node is in incfs_mount.nodes; T
- * incfs_mount.tree_lock; M map_lock.
+ * incfs_mount.tree_lock; M map_lock, and read without it (docs/locking.md).
  */
 struct incfs_node {
 	struct incfs_mount *mnt;	/* I */
@@ -50,9 +51,11 @@ struct incfs_node {
 	unsigned int nr_names;		/* T: names that refer to this node */
 
 	/* Regular files: */
-	struct rw_semaphore map_lock;
+	struct mutex map_lock;		/* of who writes the block map */
 	u64 map_offset;			/* M: 0 when no block map is written yet */
-	struct xarray bad;		/* M: stored blocks that failed their check */
+	u32 writing;			/* M: block whose entry is being written, or none */
+	u32 written;			/* M: grows with each entry written */
+	struct xarray bad;		/* offsets of stored blocks that failed their check */
 
 	/* Directories: */
 	struct incfs_node *parent;	/* T: NULL when it has no name */

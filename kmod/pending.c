@@ -9,7 +9,7 @@
  *
  *   reader                          fill
  *   joins (pending_lock)            writes the entry (map_lock)
- *   looks at the block (map_lock)   completes the wait (pending_lock)
+ *   looks at the block              completes the wait (pending_lock)
  *   sleeps, or finds it stored
  *
  * A change of policy raises @recheck: each reader then asks the new policy,

@@ -106,7 +106,8 @@ static struct incfs_node *node_alloc(struct incfs_mount *mnt, u64 ino, u64 size,
 	node->mode = (mode & S_IFMT) | (mode & 0555);
 	if (S_ISREG(mode))
 		node->nr_blocks = incfs_format_blocks(size);
-	init_rwsem(&node->map_lock);
+	mutex_init(&node->map_lock);
+	node->writing = INCFS_NO_BLOCK;
 	xa_init(&node->bad);
 	xa_init(&node->names);
 	return node;
