@@ -21,10 +21,16 @@
 #include "internal.h"
 #include "trace.h"
 
+/* What tells stored bytes from others; a value of an xarray has a bit less. */
+static void *bad_mark(const struct incfs_extent *extent)
+{
+	return xa_mk_value((unsigned long)extent->offset & LONG_MAX);
+}
+
 static bool extent_is_bad(struct incfs_node *node, u32 block, const struct incfs_extent *extent)
 {
 	return !xa_empty(&node->bad) &&
-	       xa_load(&node->bad, block) == xa_mk_value(extent->offset);
+	       xa_load(&node->bad, block) == bad_mark(extent);
 }
 
 static int read_entries(struct incfs_node *node, u32 first, u32 count,
@@ -119,7 +125,7 @@ static int mark_bad(struct incfs_node *node, u32 block, const struct incfs_exten
 {
 	incfs_warn(node->mnt, "inode %llu, block %u: stored bytes at offset %llu are damaged",
 		   node->ino, block, failed->offset);
-	return xa_err(xa_store(&node->bad, block, xa_mk_value(failed->offset), GFP_KERNEL));
+	return xa_err(xa_store(&node->bad, block, bad_mark(failed), GFP_KERNEL));
 }
 
 /* A client may store a whole page for the tail: what lies past it is not shown. */
