@@ -26,8 +26,8 @@ char LICENSE[] SEC("license") = "GPL";
 /* The most events of one call, for files of which every other block is there. */
 #define MAX_RUNS 16
 
-/* How many absent blocks to ask for ahead of a reader: 128 are 512 KiB. */
-const volatile __u32 ahead = 128;
+/* How many absent blocks to ask for ahead of a reader: 32 are 128 KiB. */
+const volatile __u32 ahead = 32;
 
 struct file_key {
 	__u64 mount_id;

@@ -15,7 +15,7 @@
 #define MIB (1024u * KIB)
 
 /* Blocks in one request, by class. */
-#define DEMAND_BLOCKS 8
+#define DEMAND_BLOCKS 32
 #define AHEAD_BLOCKS (256 * KIB / INCFS_BLOCK_SIZE)
 #define BACKGROUND_BLOCKS (1 * MIB / INCFS_BLOCK_SIZE)
 #define LEAST_BLOCKS 16
