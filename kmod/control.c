@@ -10,6 +10,7 @@
 #include <linux/cred.h>
 #include <linux/fs.h>
 #include <linux/module.h>
+#include <linux/mount.h>
 #include <linux/poll.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
@@ -204,11 +205,39 @@ static int change_entry(struct super_block *sb, u32 type,
 	return err;
 }
 
-static long process_instruction(struct super_block *sb, struct incfs_instruction __user *uarg)
+static int new_file(struct incfs_mount *mnt, const struct incfs_new_file_instruction *file,
+		    u64 __user *ino_out)
 {
-	struct incfs_instruction arg;
 	u64 ino;
 	int err;
+
+	/* A file whose number can't be returned must not come to be. */
+	if (put_user(0, ino_out))
+		return -EFAULT;
+	err = incfs_tree_new_file(mnt, file->size, file->mode, &ino);
+	return err ?: put_user(ino, ino_out);
+}
+
+static int change_tree(struct file *file, struct incfs_instruction __user *uarg,
+		       const struct incfs_instruction *arg)
+{
+	struct super_block *sb = file_inode(file)->i_sb;
+	int err;
+
+	err = mnt_want_write_file(file);
+	if (err)
+		return err;
+	if (arg->type == INCFS_INSTRUCTION_NEW_FILE)
+		err = new_file(incfs_sb_mount(sb), &arg->file, &uarg->file.ino_out);
+	else
+		err = change_entry(sb, arg->type, &arg->dir_entry);
+	mnt_drop_write_file(file);
+	return err;
+}
+
+static long process_instruction(struct file *file, struct incfs_instruction __user *uarg)
+{
+	struct incfs_instruction arg;
 
 	if (copy_from_user(&arg, uarg, sizeof(arg)))
 		return -EFAULT;
@@ -218,16 +247,9 @@ static long process_instruction(struct super_block *sb, struct incfs_instruction
 	case INCFS_INSTRUCTION_NOOP:
 		return 0;
 	case INCFS_INSTRUCTION_NEW_FILE:
-		/* A file whose number can't be returned must not come to be. */
-		if (put_user(0, &uarg->file.ino_out))
-			return -EFAULT;
-		err = incfs_tree_new_file(incfs_sb_mount(sb), arg.file.size, arg.file.mode, &ino);
-		if (err)
-			return err;
-		return put_user(ino, &uarg->file.ino_out);
 	case INCFS_INSTRUCTION_ADD_DIR_ENTRY:
 	case INCFS_INSTRUCTION_REMOVE_DIR_ENTRY:
-		return change_entry(sb, arg.type, &arg.dir_entry);
+		return change_tree(file, uarg, &arg);
 	default:
 		return -EINVAL;
 	}
@@ -359,18 +381,18 @@ static long get_present(struct incfs_mount *mnt, void __user *uarg, size_t size)
 
 static long control_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
-	struct super_block *sb = file_inode(file)->i_sb;
+	struct incfs_mount *mnt = control_mount(file);
 	void __user *uarg = (void __user *)arg;
 	unsigned int size = _IOC_SIZE(cmd);
 
 	if (cmd == INCFS_IOC_PROCESS_INSTRUCTION)
-		return process_instruction(sb, uarg);
+		return process_instruction(file, uarg);
 	/* The others may have been compiled with a structure of another size. */
 	switch (cmd & ~IOCSIZE_MASK) {
 	case INCFS_IOC_GET_INFO & ~IOCSIZE_MASK:
-		return get_info(incfs_sb_mount(sb), uarg, size);
+		return get_info(mnt, uarg, size);
 	case INCFS_IOC_GET_PRESENT & ~IOCSIZE_MASK:
-		return get_present(incfs_sb_mount(sb), uarg, size);
+		return get_present(mnt, uarg, size);
 	default:
 		return -ENOTTY;
 	}

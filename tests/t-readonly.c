@@ -12,6 +12,7 @@ int main(void)
 	struct stat before, after;
 	struct test_fs fs;
 	const char *file, *dir, *new;
+	char options[32];
 	void *map;
 	__u64 ino;
 	int fd;
@@ -84,5 +85,20 @@ int main(void)
 	if (seteuid(0) || setegid(0))
 		bail_out("seteuid");
 	fs_unmount(&fs);
+
+	fd = open(fs.image, O_RDWR);
+	snprintf(options, sizeof(options), "backing_fd=%d", fd);
+	ok(!mount("any", fs.dir, INCFS_NAME, MS_RDONLY, options), "an image mounts read-only");
+	close(fd);
+	is_errno(open(fs_path(&fs, ".cmd"), O_RDWR), EROFS, "then .cmd does not open for writing");
+	fd = open(fs_path(&fs, ".cmd"), O_RDONLY);
+	is_errno(try_new(fd, S_IFREG | 0444, BLOCK, &ino), EROFS, "and no file is made");
+	is_errno(try_add(fd, INCFS_ROOT_INODE, INCFS_ROOT_INODE + 1, "new"), EROFS,
+		 "and no name is added");
+	is_errno(try_remove(fd, INCFS_ROOT_INODE, 0, "file"), EROFS, "and none is removed");
+	ok(access(file, R_OK) == 0, "and the file is there");
+	close(fd);
+	if (umount(fs.dir))
+		bail_out("umount");
 	return done();
 }

@@ -149,6 +149,8 @@ struct incfs_dir_entry_instruction {
  * struct incfs_instruction - argument of INCFS_IOC_PROCESS_INSTRUCTION
  * @version: INCFS_HEADER_VER; another one is refused with EOPNOTSUPP
  * @type:    enum incfs_instruction_type; an unknown one is refused with EINVAL
+ *
+ * On a read-only mount all but NOOP are refused with EROFS.
  */
 struct incfs_instruction {
 	__u32 version;
