@@ -51,10 +51,11 @@ wait $loader
 is 'and waited for' $? 0
 stop_server
 
-# Wrong answers: three for each range, then right ones.
+# Wrong answers: three for each range, then right ones. The files are larger than
+# what is fetched for one reader.
 mkdir faults
 for fault in good short cut shifted resized norange gone e416 e500 encoded garbage rubbish longer; do
-	seq 10000 | head -c 40000 > faults/$fault
+	seq 100000 | head -c 140000 > faults/$fault
 done
 incfs pack faults 2> /dev/null
 sums faults > want
