@@ -61,7 +61,7 @@ incfs pack faults 2> /dev/null
 sums faults > want
 serve_faulty faults 2
 load_url -j 4 --no-background
-ok 'readers of a faulty server get right bytes or wait' timeout 100 sh -c 'cat mnt/* > all'
+ok 'readers of a faulty server get right bytes or wait' timeout 250 sh -c 'cat mnt/* > all'
 is 'all files are equal to their source' "$(sums mnt)" "$(cat want)"
 for fault in short shifted resized norange gone e416 e500 encoded longer; do
 	ok "'$fault' has been said" grep -q "can't fetch '$fault': " out
