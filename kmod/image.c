@@ -24,14 +24,17 @@ u64 incfs_image_size(const struct incfs_image *image)
 	return i_size_read(file_inode(image->file));
 }
 
-int incfs_image_pread(struct incfs_image *image, void *buf, size_t len, u64 offset)
+/* Transfer all of @len bytes: a file that ends, or takes no more, is an error. */
+static int image_transfer(struct incfs_image *image, void *buf, size_t len, u64 offset,
+			  bool write)
 {
 	const struct cred *old = override_creds(image->cred);
 	loff_t pos = offset;
 	ssize_t n = 0;
 
 	while (len) {
-		n = kernel_read(image->file, buf, len, &pos);
+		n = write ? kernel_write(image->file, buf, len, &pos) :
+			    kernel_read(image->file, buf, len, &pos);
 		if (n <= 0)
 			break;
 		buf += n;
@@ -43,23 +46,14 @@ int incfs_image_pread(struct incfs_image *image, void *buf, size_t len, u64 offs
 	return n ?: -EIO;
 }
 
+int incfs_image_pread(struct incfs_image *image, void *buf, size_t len, u64 offset)
+{
+	return image_transfer(image, buf, len, offset, false);
+}
+
 int incfs_image_pwrite(struct incfs_image *image, const void *buf, size_t len, u64 offset)
 {
-	const struct cred *old = override_creds(image->cred);
-	loff_t pos = offset;
-	ssize_t n = 0;
-
-	while (len) {
-		n = kernel_write(image->file, buf, len, &pos);
-		if (n <= 0)
-			break;
-		buf += n;
-		len -= n;
-	}
-	revert_creds(old);
-	if (!len)
-		return 0;
-	return n ?: -EIO;
+	return image_transfer(image, (void *)buf, len, offset, true);
 }
 
 int incfs_image_sync(struct incfs_image *image)

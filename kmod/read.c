@@ -53,17 +53,51 @@ static int ask_policy(struct incfs_access *access)
 	return verdict == INCFS_VERDICT_WAIT ? INCFS_ABSENT : INCFS_STORED;
 }
 
-int incfs_access_decide(struct incfs_access *access, struct incfs_extent *extent)
+/* The entries of the block map around a readahead window's current block. */
+struct window {
+	struct incfs_extent extents[INCFS_EXTENT_BATCH];
+	u32 first;
+	u32 count;
+};
+
+static int window_extent(struct window *window, struct incfs_node *node, u32 block,
+			 struct incfs_extent *extent)
+{
+	int err;
+
+	if (block < window->first || block - window->first >= window->count) {
+		window->first = block;
+		window->count = min_t(u32, node->nr_blocks - block, INCFS_EXTENT_BATCH);
+		err = incfs_blocks_lookup(node, block, window->count, window->extents);
+		if (err) {
+			window->count = 0;
+			return err;
+		}
+	}
+	*extent = window->extents[block - window->first];
+	return 0;
+}
+
+static int decide(struct incfs_access *access, struct window *window,
+		  struct incfs_extent *extent)
 {
 	int state = ask_policy(access);
 	int err;
 
 	if (state != INCFS_STORED)
 		return state;
-	err = incfs_blocks_lookup(access->node, access->read.block, 1, extent);
+	if (window)
+		err = window_extent(window, access->node, access->read.block, extent);
+	else
+		err = incfs_blocks_lookup(access->node, access->read.block, 1, extent);
 	if (err)
 		return err;
 	return extent->size ? INCFS_STORED : INCFS_ABSENT;
+}
+
+int incfs_access_decide(struct incfs_access *access, struct incfs_extent *extent)
+{
+	return decide(access, NULL, extent);
 }
 
 /* Bring a block, which is in @state, into memory at @page. */
@@ -83,8 +117,11 @@ static int read_block(struct incfs_access *access, int state, const struct incfs
 	return state;
 }
 
-/* Returns 0, INCFS_ABSENT with access->read.block set to the block, or an errno. */
-static int read_blocks(struct incfs_access *access, struct folio *folio)
+/*
+ * Read the blocks of a folio; @window is that of readahead, or NULL. Returns 0,
+ * INCFS_ABSENT with access->read.block set to the block, or an errno.
+ */
+static int read_blocks(struct incfs_access *access, struct window *window, struct folio *folio)
 {
 	struct incfs_extent extent;
 	size_t offset;
@@ -97,7 +134,7 @@ static int read_blocks(struct incfs_access *access, struct folio *folio)
 			folio_zero_segment(folio, offset, folio_size(folio));
 			break;
 		}
-		ret = incfs_access_decide(access, &extent);
+		ret = decide(access, window, &extent);
 		page = kmap_local_folio(folio, offset);
 		ret = read_block(access, ret, &extent, page);
 		kunmap_local(page);
@@ -112,7 +149,7 @@ static int incfs_read_folio(struct file *file, struct folio *folio)
 	int ret;
 
 	access_init(&access, incfs_inode_node(folio->mapping->host), 0, INCFS_READ_DEMAND);
-	ret = read_blocks(&access, folio);
+	ret = read_blocks(&access, NULL, folio);
 	if (ret != INCFS_ABSENT) {
 		folio_end_read(folio, !ret);
 		return ret;
@@ -120,56 +157,6 @@ static int incfs_read_folio(struct file *file, struct folio *folio)
 	folio_unlock(folio);
 	ret = incfs_pending_wait(&access);
 	return ret ?: AOP_TRUNCATED_PAGE;
-}
-
-/* The entries of the block map around a readahead window's current block. */
-struct window {
-	struct incfs_extent extents[INCFS_EXTENT_BATCH];
-	u32 first;
-	u32 count;
-};
-
-static const struct incfs_extent *window_extent(struct window *window, struct incfs_node *node,
-						u32 block)
-{
-	if (block < window->first || block - window->first >= window->count) {
-		window->first = block;
-		window->count = min_t(u32, node->nr_blocks - block, INCFS_EXTENT_BATCH);
-		if (incfs_blocks_lookup(node, block, window->count, window->extents)) {
-			window->count = 0;
-			return NULL;
-		}
-	}
-	return &window->extents[block - window->first];
-}
-
-/* Returns 0 when the whole page is there; INCFS_ABSENT or an errno if not. */
-static int read_window_page(struct incfs_access *access, struct window *window,
-			    struct folio *folio)
-{
-	const struct incfs_extent *extent;
-	size_t offset;
-	void *page;
-	int ret = 0;
-
-	for (offset = 0; offset < folio_size(folio) && !ret; offset += INCFS_BLOCK_SIZE) {
-		access->read.block = (folio_pos(folio) + offset) >> INCFS_BLOCK_SHIFT;
-		if (access->read.block >= access->read.file_blocks) {
-			folio_zero_segment(folio, offset, folio_size(folio));
-			break;
-		}
-		extent = window_extent(window, access->node, access->read.block);
-		if (!extent)
-			return -EIO;
-		ret = ask_policy(access);
-		if (ret == INCFS_STORED && !extent->size)
-			ret = INCFS_ABSENT;
-		page = kmap_local_folio(folio, offset);
-		ret = read_block(access, ret, extent, page);
-		kunmap_local(page);
-	}
-	flush_dcache_folio(folio);
-	return ret;
 }
 
 static void incfs_readahead(struct readahead_control *rac)
@@ -185,7 +172,7 @@ static void incfs_readahead(struct readahead_control *rac)
 
 	access_init(&access, node, first, INCFS_READ_READAHEAD);
 	while ((folio = readahead_folio(rac))) {
-		ret = read_window_page(&access, &window, folio);
+		ret = read_blocks(&access, &window, folio);
 		if (ret == INCFS_ABSENT)
 			absent = true;
 		folio_end_read(folio, !ret);
