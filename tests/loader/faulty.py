@@ -8,12 +8,14 @@ Prints a line for each request.
 """
 import collections
 import http.server
+import itertools
 import os
 import sys
 
 root, port = sys.argv[1], int(sys.argv[2])
 times = int(sys.argv[3]) if len(sys.argv) > 3 else None
 seen = collections.Counter()
+tags = itertools.count()
 
 FAULTS = ("short", "cut", "shifted", "resized", "norange", "gone", "e416", "e500",
           "encoded", "changed", "garbage", "rubbish", "longer")
@@ -84,7 +86,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if fault == "encoded":
             headers.append(("Content-Encoding", "gzip"))
         if fault == "changed":
-            headers = self.range(first, last, size, str(sum(seen.values())))
+            headers = self.range(first, last, size, str(next(tags)))
             body = bytes(255 - byte for byte in body)
         if fault == "rubbish":
             headers = [("Content-Range", "bytes */*")]
