@@ -159,6 +159,16 @@ static int open_pinned(const char *name)
 	return fd < 0 ? -1 : fd;
 }
 
+static void close_maps(struct incfs_policy *policy)
+{
+	if (policy->rings_fd >= 0)
+		close(policy->rings_fd);
+	if (policy->lost_fd >= 0)
+		close(policy->lost_fd);
+	policy->rings_fd = -1;
+	policy->lost_fd = -1;
+}
+
 /*
  * The maps are pinned by the first policy that uses them. If that is not there
  * yet, one that does is loaded, and not registered, for its maps.
@@ -171,12 +181,7 @@ static int open_maps(struct incfs_policy *policy)
 	policy->lost_fd = open_pinned(INCFS_LOST_NAME);
 	if (policy->rings_fd >= 0 && policy->lost_fd >= 0)
 		return 0;
-	if (policy->rings_fd >= 0)
-		close(policy->rings_fd);
-	if (policy->lost_fd >= 0)
-		close(policy->lost_fd);
-	policy->rings_fd = -1;
-	policy->lost_fd = -1;
+	close_maps(policy);
 	if (!load(&carrier, find_kind(MAPS_CARRIER)))
 		return -1;
 	policy->rings_fd = open_pinned(INCFS_RINGS_NAME);
@@ -254,10 +259,5 @@ void incfs_policy_close(struct incfs_policy *policy)
 	policy->link = NULL;
 	if (policy->kind)
 		unload(policy, policy->kind);
-	if (policy->rings_fd >= 0)
-		close(policy->rings_fd);
-	if (policy->lost_fd >= 0)
-		close(policy->lost_fd);
-	policy->rings_fd = -1;
-	policy->lost_fd = -1;
+	close_maps(policy);
 }
