@@ -12,6 +12,8 @@ static_assert(sizeof(struct incfs_disk_header) == 23);
 static_assert(sizeof(struct incfs_disk_inode) == 45);
 static_assert(sizeof(struct incfs_disk_block_map) == 43);
 static_assert(sizeof(struct incfs_disk_dir_action) == 296);
+static_assert(sizeof(struct incfs_disk_attrs) == 53);
+static_assert(sizeof(struct incfs_disk_item) == 4);
 static_assert(sizeof(struct incfs_disk_extent) == 14);
 
 static int refuse(const char **why, const char *reason)
@@ -20,7 +22,7 @@ static int refuse(const char **why, const char *reason)
 	return -EINVAL;
 }
 
-int incfs_format_parse_super(const void *buf, size_t len, __u64 image_size, __u64 *first,
+int incfs_format_parse_super(const void *buf, size_t len, struct incfs_super *super,
 			     const char **why)
 {
 	const struct incfs_disk_super *disk = buf;
@@ -35,43 +37,60 @@ int incfs_format_parse_super(const void *buf, size_t len, __u64 image_size, __u6
 		return refuse(why, "wrong superblock size");
 	if (le16_to_cpu(disk->s_data_block_size) != INCFS_BLOCK_SIZE)
 		return refuse(why, "wrong block size");
-	if (disk->s_flags)
+	super->features = le32_to_cpu(disk->s_flags);
+	if (super->features & INCFS_FEATURES_INCOMPAT & ~INCFS_FEATURES_KNOWN)
 		return refuse(why, "unknown feature flags");
-	*first = le64_to_cpu(disk->s_first_md_offset);
-	if (*first && (*first < sizeof(*disk) || *first >= image_size))
+	super->first = le64_to_cpu(disk->s_first_md_offset);
+	if (super->first && (super->first < sizeof(*disk) || super->first > INCFS_OFFSET_MAX))
 		return refuse(why, "first record lies outside the image");
 	return 0;
 }
 
-static size_t record_size(__u8 type)
+/* Of a record of this type; *max differs from *min when the size varies. */
+static bool record_sizes(__u8 type, size_t *min, size_t *max)
 {
 	switch (type) {
 	case INCFS_RECORD_INODE:
-		return sizeof(struct incfs_disk_inode);
+		*min = *max = sizeof(struct incfs_disk_inode);
+		return true;
 	case INCFS_RECORD_BLOCK_MAP:
-		return sizeof(struct incfs_disk_block_map);
+		*min = *max = sizeof(struct incfs_disk_block_map);
+		return true;
 	case INCFS_RECORD_DIR_ACTION:
-		return sizeof(struct incfs_disk_dir_action);
+		*min = *max = sizeof(struct incfs_disk_dir_action);
+		return true;
+	case INCFS_RECORD_ATTRS:
+		*min = incfs_format_attrs_size(0);
+		*max = INCFS_RECORD_SIZE_MAX;
+		return true;
 	default:
-		return 0;
+		return false;
 	}
 }
 
+static int check_size(const struct incfs_disk_header *disk, const char **why)
+{
+	size_t size = le16_to_cpu(disk->h_record_size);
+	size_t min, max;
+
+	if (!record_sizes(disk->h_md_entry_type, &min, &max))
+		return refuse(why, "unknown record type");
+	if (size < min || size > max)
+		return refuse(why, "record has not the size of its type");
+	return 0;
+}
+
 int incfs_format_parse_header(const void *buf, size_t len, __u64 offset, __u64 prev,
-			      __u64 image_size, size_t *size, const char **why)
+			      size_t *size, const char **why)
 {
 	const struct incfs_disk_header *disk = buf;
 	__u64 next;
 
-	if (len < sizeof(*disk) || offset > image_size || image_size - offset < sizeof(*disk))
+	if (len < sizeof(*disk))
 		return refuse(why, "record header does not fit the image");
-	*size = record_size(disk->h_md_entry_type);
-	if (!*size)
-		return refuse(why, "unknown record type");
-	if (le16_to_cpu(disk->h_record_size) != *size)
-		return refuse(why, "record has not the size of its type");
-	if (image_size - offset < *size)
-		return refuse(why, "record does not fit the image");
+	if (check_size(disk, why))
+		return -EINVAL;
+	*size = le16_to_cpu(disk->h_record_size);
 	if (le64_to_cpu(disk->h_prev_md_offset) != prev)
 		return refuse(why, "record does not link to the one before");
 	next = le64_to_cpu(disk->h_next_md_offset);
@@ -79,7 +98,7 @@ int incfs_format_parse_header(const void *buf, size_t len, __u64 offset, __u64 p
 		return refuse(why, "link to the next record points back");
 	if (next && next < offset + *size)
 		return refuse(why, "link to the next record points into this one");
-	if (next && next >= image_size)
+	if (next > INCFS_OFFSET_MAX)
 		return refuse(why, "link to the next record points outside the image");
 	return 0;
 }
@@ -106,12 +125,14 @@ static int parse_inode(const struct incfs_disk_inode *disk, struct incfs_record 
 
 	if (ino < INCFS_FIRST_INO || ino > INCFS_LAST_INO)
 		return refuse(why, "inode number is out of range");
-	if (!S_ISREG(mode) && !S_ISDIR(mode))
-		return refuse(why, "inode is neither a file nor a directory");
+	if (!S_ISREG(mode) && !S_ISDIR(mode) && !S_ISLNK(mode))
+		return refuse(why, "inode is neither file, directory nor symbolic link");
 	if (size > INCFS_FILE_SIZE_MAX)
 		return refuse(why, "file is too large for the format");
 	if (S_ISDIR(mode) && size)
 		return refuse(why, "directory has a size");
+	if (S_ISLNK(mode) && (!size || size > INCFS_ATTRS_ITEMS_MAX))
+		return refuse(why, "symbolic link has a size that no target has");
 	if (disk->i_flags)
 		return refuse(why, "unknown inode flags");
 	record->inode.ino = ino;
@@ -162,13 +183,131 @@ static int parse_dir(const struct incfs_disk_dir_action *disk, struct incfs_reco
 	return incfs_format_check_name(record->dir.name, record->dir.len, why);
 }
 
+bool incfs_format_next_item(const void **items, size_t *len, struct incfs_item *item)
+{
+	const struct incfs_disk_item *disk = *items;
+	size_t size;
+
+	if (*len < sizeof(*disk))
+		return false;
+	item->type = disk->type;
+	item->name_len = disk->name_len;
+	item->value_len = le16_to_cpu(disk->value_len);
+	size = sizeof(*disk) + item->name_len + item->value_len;
+	if (*len < size)
+		return false;
+	item->name = *items + sizeof(*disk);
+	item->value = item->name + item->name_len;
+	*items += size;
+	*len -= size;
+	return true;
+}
+
+static int check_xattr(const struct incfs_item *item, const char **why)
+{
+	static const char prefix[] = "user.";
+	size_t prefix_len = sizeof(prefix) - 1;
+
+	if (item->name_len <= prefix_len || memcmp(item->name, prefix, prefix_len) ||
+	    memchr(item->name, '\0', item->name_len))
+		return refuse(why, "name of an extended attribute is not one of a user");
+	return 0;
+}
+
+static int check_item(const struct incfs_item *item, const char **why)
+{
+	if (item->type == INCFS_ITEM_XATTR)
+		return check_xattr(item, why);
+	if (item->name_len)
+		return refuse(why, "item with a name that has none");
+	switch (item->type) {
+	case INCFS_ITEM_SYMLINK:
+		if (!item->value_len || memchr(item->value, '\0', item->value_len))
+			return refuse(why, "target of a symbolic link is empty or holds NUL");
+		return 0;
+	case INCFS_ITEM_KEY:
+		if (!item->value_len || item->value_len > INCFS_ITEM_KEY_MAX)
+			return refuse(why, "key is empty or too long");
+		return 0;
+	default:
+		return refuse(why, "unknown item");
+	}
+}
+
+static bool same_item(const struct incfs_item *a, const struct incfs_item *b)
+{
+	return a->type == b->type && a->name_len == b->name_len &&
+	       !memcmp(a->name, b->name, a->name_len);
+}
+
+/* Is there another like @item among the @len bytes in front of it? */
+static bool has_item(const void *items, size_t len, const struct incfs_item *item)
+{
+	struct incfs_item other;
+
+	while (incfs_format_next_item(&items, &len, &other)) {
+		if (same_item(&other, item))
+			return true;
+	}
+	return false;
+}
+
+int incfs_format_check_items(const void *items, size_t len, __u16 mode, const char **why)
+{
+	const void *rest = items, *start = items;
+	struct incfs_item item;
+	size_t left = len;
+	bool target = false;
+	int count = 0;
+
+	while (incfs_format_next_item(&rest, &left, &item)) {
+		if (check_item(&item, why))
+			return -EINVAL;
+		if (++count > INCFS_ATTRS_COUNT_MAX)
+			return refuse(why, "too many items");
+		if (has_item(items, start - items, &item))
+			return refuse(why, "item is there twice");
+		target |= item.type == INCFS_ITEM_SYMLINK;
+		start = rest;
+	}
+	if (left)
+		return refuse(why, "item is cut off");
+	if (target != !!S_ISLNK(mode))
+		return refuse(why, "symbolic link without a target, or a target of something else");
+	return 0;
+}
+
+static int parse_attrs(const struct incfs_disk_attrs *disk, size_t size,
+		       struct incfs_record *record, const char **why)
+{
+	struct incfs_attrs *attrs = &record->attrs;
+
+	attrs->ino = le64_to_cpu(disk->a_ino);
+	attrs->mtime_sec = le64_to_cpu(disk->a_mtime_sec);
+	attrs->mtime_nsec = le32_to_cpu(disk->a_mtime_nsec);
+	attrs->uid = le32_to_cpu(disk->a_uid);
+	attrs->gid = le32_to_cpu(disk->a_gid);
+	attrs->mode = le16_to_cpu(disk->a_mode);
+	attrs->items = disk->a_items;
+	attrs->items_len = size - incfs_format_attrs_size(0);
+	if (attrs->mtime_nsec > 999999999)
+		return refuse(why, "time is out of range");
+	if (attrs->mode & ~07777)
+		return refuse(why, "mode is out of range");
+	if (disk->a_items[attrs->items_len] != INCFS_ATTRS_END)
+		return refuse(why, "attributes have no end");
+	return 0;
+}
+
 int incfs_format_parse_record(const void *buf, size_t size, __u64 offset, __u64 image_size,
 			      struct incfs_record *record, const char **why)
 {
 	const struct incfs_disk_header *header = buf;
 
-	if (size < sizeof(*header) || size != record_size(header->h_md_entry_type))
-		return refuse(why, "record has not the size of its type");
+	if (size < sizeof(*header) || size != le16_to_cpu(header->h_record_size))
+		return refuse(why, "record does not fit the image");
+	if (check_size(header, why))
+		return -EINVAL;
 	if (le32_to_cpu(header->h_record_crc) != record_crc(buf, size))
 		return refuse(why, "record has a bad CRC");
 	memset(record, 0, sizeof(*record));
@@ -182,6 +321,8 @@ int incfs_format_parse_record(const void *buf, size_t size, __u64 offset, __u64 
 		return parse_map(buf, image_size, record, why);
 	case INCFS_RECORD_DIR_ACTION:
 		return parse_dir(buf, record, why);
+	case INCFS_RECORD_ATTRS:
+		return parse_attrs(buf, size, record, why);
 	default:
 		return refuse(why, "unknown record type");
 	}
@@ -210,13 +351,56 @@ void incfs_format_parse_extent(const struct incfs_disk_extent *disk, __u64 image
 	extent->flags = flags;
 }
 
-void incfs_format_build_super(struct incfs_disk_super *disk, __u64 first)
+static bool is_zero(const void *buf, size_t len)
+{
+	const __u8 *bytes = buf;
+
+	while (len && !*bytes) {
+		bytes++;
+		len--;
+	}
+	return !len;
+}
+
+bool incfs_format_is_unwritten(const void *buf, size_t len)
+{
+	const struct incfs_disk_header *header = buf;
+	const struct incfs_disk_block_map *map = buf;
+	const struct incfs_disk_dir_action *dir = buf;
+	const struct incfs_disk_inode *inode = buf;
+	const __u8 *bytes = buf;
+	const char *why;
+	size_t size;
+
+	if (len < sizeof(*header) || is_zero(buf, sizeof(*header)))
+		return true;
+	if (check_size(header, &why))
+		return false;
+	size = le16_to_cpu(header->h_record_size);
+	if (len < size)
+		return true;
+	if (le32_to_cpu(header->h_record_crc) == record_crc(buf, size))
+		return false;
+	switch (header->h_md_entry_type) {
+	case INCFS_RECORD_INODE:
+		return !inode->i_mode;
+	case INCFS_RECORD_BLOCK_MAP:
+		return !map->m_block_count;
+	case INCFS_RECORD_DIR_ACTION:
+		return !dir->da_name_len || !dir->da_name[dir->da_name_len - 1];
+	default:
+		return !bytes[size - 1];
+	}
+}
+
+void incfs_format_build_super(struct incfs_disk_super *disk, const struct incfs_super *super)
 {
 	memset(disk, 0, sizeof(*disk));
 	disk->s_magic = cpu_to_le64(INCFS_FORMAT_MAGIC);
 	disk->s_version = cpu_to_le64(INCFS_FORMAT_VERSION);
 	disk->s_super_block_size = cpu_to_le16(sizeof(*disk));
-	disk->s_first_md_offset = cpu_to_le64(first);
+	disk->s_flags = cpu_to_le32(super->features);
+	disk->s_first_md_offset = cpu_to_le64(super->first);
 	disk->s_data_block_size = cpu_to_le16(INCFS_BLOCK_SIZE);
 }
 
@@ -230,22 +414,28 @@ static void build_header(void *buf, size_t size, enum incfs_record_type type, __
 	header->h_prev_md_offset = cpu_to_le64(prev);
 }
 
-static void seal_record(void *buf, size_t size, __u64 next)
+static void seal_record(void *buf, size_t size)
 {
 	struct incfs_disk_header *header = buf;
 
 	header->h_record_crc = cpu_to_le32(record_crc(buf, size));
+}
+
+void incfs_format_set_next(void *record, __u64 next)
+{
+	struct incfs_disk_header *header = record;
+
 	header->h_next_md_offset = cpu_to_le64(next);
 }
 
-void incfs_format_build_inode(struct incfs_disk_inode *disk, __u64 prev, __u64 next, __u64 ino,
-			      __u64 size, __u16 mode)
+void incfs_format_build_inode(struct incfs_disk_inode *disk, __u64 prev, __u64 ino, __u64 size,
+			      __u16 mode)
 {
 	build_header(disk, sizeof(*disk), INCFS_RECORD_INODE, prev);
 	disk->i_no = cpu_to_le64(ino);
 	disk->i_size = cpu_to_le64(size);
 	disk->i_mode = cpu_to_le16(mode);
-	seal_record(disk, sizeof(*disk), next);
+	seal_record(disk, sizeof(*disk));
 }
 
 void incfs_format_build_map(struct incfs_disk_block_map *disk, __u64 prev, __u64 ino,
@@ -255,7 +445,7 @@ void incfs_format_build_map(struct incfs_disk_block_map *disk, __u64 prev, __u64
 	disk->m_inode = cpu_to_le64(ino);
 	disk->m_base_offset = cpu_to_le64(offset);
 	disk->m_block_count = cpu_to_le32(count);
-	seal_record(disk, sizeof(*disk), 0);
+	seal_record(disk, sizeof(*disk));
 }
 
 void incfs_format_build_dir(struct incfs_disk_dir_action *disk, __u64 prev,
@@ -268,7 +458,24 @@ void incfs_format_build_dir(struct incfs_disk_dir_action *disk, __u64 prev,
 	disk->da_type = action;
 	disk->da_name_len = len;
 	memcpy(disk->da_name, name, len);
-	seal_record(disk, sizeof(*disk), 0);
+	seal_record(disk, sizeof(*disk));
+}
+
+void incfs_format_build_attrs(struct incfs_disk_attrs *disk, __u64 prev,
+			      const struct incfs_attrs *attrs)
+{
+	size_t size = incfs_format_attrs_size(attrs->items_len);
+
+	build_header(disk, size, INCFS_RECORD_ATTRS, prev);
+	disk->a_ino = cpu_to_le64(attrs->ino);
+	disk->a_mtime_sec = cpu_to_le64(attrs->mtime_sec);
+	disk->a_mtime_nsec = cpu_to_le32(attrs->mtime_nsec);
+	disk->a_uid = cpu_to_le32(attrs->uid);
+	disk->a_gid = cpu_to_le32(attrs->gid);
+	disk->a_mode = cpu_to_le16(attrs->mode);
+	memcpy(disk->a_items, attrs->items, attrs->items_len);
+	disk->a_items[attrs->items_len] = INCFS_ATTRS_END;
+	seal_record(disk, size);
 }
 
 void incfs_format_build_extent(struct incfs_disk_extent *disk,

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Incremental FS: what format.c needs of the kernel, for user space. */
+/* Incremental FS: what format.c and walk.c need of the kernel, for user space. */
 #ifndef _INCFS_FORMAT_USER_H
 #define _INCFS_FORMAT_USER_H
 
 #include <assert.h>
 #include <endian.h>
 #include <errno.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <zlib.h>

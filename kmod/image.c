@@ -120,13 +120,14 @@ void incfs_image_close(struct incfs_image *image)
 
 int incfs_image_format(struct incfs_image *image)
 {
-	struct incfs_disk_super super;
+	struct incfs_super super = {};
+	struct incfs_disk_super disk;
 	int err;
 
-	incfs_format_build_super(&super, 0);
-	err = incfs_image_pwrite(image, &super, sizeof(super), 0);
+	incfs_format_build_super(&disk, &super);
+	err = incfs_image_pwrite(image, &disk, sizeof(disk), 0);
 	if (!err)
-		image->end = sizeof(super);
+		image->end = sizeof(disk);
 	return err;
 }
 
@@ -216,8 +217,9 @@ int incfs_image_append_file(struct incfs_image *image, u64 ino, u64 size, umode_
 		goto out_unlock;
 	first = start + map_size;
 	last = blocks ? first + sizeof(records.inode) : first;
-	incfs_format_build_inode(&records.inode, image->last_record, blocks ? last : 0, ino, size,
-				 mode);
+	incfs_format_build_inode(&records.inode, image->last_record, ino, size, mode);
+	if (blocks)
+		incfs_format_set_next(&records.inode, last);
 	incfs_format_build_map(&records.map, first, ino, start, blocks);
 	err = incfs_image_pwrite(image, &records, len, first);
 	if (!err)

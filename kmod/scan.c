@@ -2,34 +2,30 @@
 /*
  * Incremental FS: reading an image at mount time.
  *
- * Links only point forward, so the walk ends. Whatever is wrong is refused
- * with its offset in the log, and nothing of the image is used.
+ * Whatever is wrong is refused with its offset in the log, and nothing of the
+ * image is used. A list of records that a crash has cut off is used as far as
+ * it goes, and the log says what is lost.
  */
 #include <linux/sched/signal.h>
+#include <linux/slab.h>
 
 #include "internal.h"
+#include "walk.h"
 
-static int scan_super(struct incfs_mount *mnt, u64 size, u64 *first)
+static int scan_read(void *arg, void *buf, size_t len, u64 offset)
 {
-	struct incfs_disk_super super;
-	size_t len = min_t(u64, size, sizeof(super));
-	const char *why;
-	int err;
+	struct incfs_mount *mnt = arg;
 
-	err = incfs_image_pread(&mnt->image, &super, len, 0);
-	if (err) {
-		incfs_err(mnt, "can't read the superblock: %d", err);
-		return err;
-	}
-	err = incfs_format_parse_super(&super, len, size, first, &why);
-	if (err)
-		incfs_err(mnt, "image offset 0: %s: %d", why, err);
-	return err;
+	return incfs_image_pread(&mnt->image, buf, len, offset);
 }
 
-static int apply_record(struct incfs_mount *mnt, const struct incfs_record *record,
-			const char **why)
+static int scan_record(void *arg, const struct incfs_record *record, const char **why)
 {
+	struct incfs_mount *mnt = arg;
+
+	cond_resched();
+	if (fatal_signal_pending(current))
+		return -EINTR;
 	switch (record->type) {
 	case INCFS_RECORD_INODE:
 		return incfs_tree_load_node(mnt, record->inode.ino, record->inode.size,
@@ -37,56 +33,50 @@ static int apply_record(struct incfs_mount *mnt, const struct incfs_record *reco
 	case INCFS_RECORD_BLOCK_MAP:
 		return incfs_tree_load_map(mnt, record->map.ino, record->map.offset,
 					   record->map.count, why);
-	default:
+	case INCFS_RECORD_DIR_ACTION:
 		return incfs_tree_load_name(mnt, record, why);
+	default:
+		*why = "attributes are not known yet";
+		return -EINVAL;
 	}
 }
 
-static int scan_record(struct incfs_mount *mnt, u64 size, u64 offset, u64 *next)
+static int scan_records(struct incfs_mount *mnt, struct incfs_walk *walk)
 {
-	u8 buf[INCFS_RECORD_SIZE_MAX];
-	size_t len = min_t(u64, size - offset, sizeof(buf));
-	struct incfs_record record;
-	const char *why = NULL;
-	size_t record_len;
-	int err;
+	int err = incfs_walk_image(walk);
 
-	err = incfs_image_pread(&mnt->image, buf, len, offset);
-	if (err)
-		goto out;
-	err = incfs_format_parse_header(buf, len, offset, mnt->image.last_record, size,
-					&record_len, &why);
-	if (!err)
-		err = incfs_format_parse_record(buf, record_len, offset, size, &record, &why);
 	if (err) {
-		err = -EUCLEAN;
-		goto out;
+		/* A damaged list; what is wrong with the superblock is EINVAL. */
+		if (err == -EINVAL && walk->offset)
+			err = -EUCLEAN;
+		incfs_err(mnt, "image offset %llu: %s: %d", walk->offset,
+			  walk->why ?: "can't read record", err);
+		return err;
 	}
-	err = apply_record(mnt, &record, &why);
-	if (err)
-		goto out;
-	mnt->image.last_record = offset;
-	*next = record.next;
+	if (walk->torn)
+		incfs_warn(mnt, "image offset %llu: the record here was never written in whole: "
+			   "%llu records before it are kept, those from it on are lost",
+			   walk->torn, walk->records);
+	mnt->image.last_record = walk->last;
 	return 0;
-out:
-	incfs_err(mnt, "image offset %llu: %s: %d", offset, why ?: "can't read record", err);
-	return err;
 }
 
 int incfs_scan_image(struct incfs_mount *mnt)
 {
-	u64 size = incfs_image_size(&mnt->image);
-	u64 offset;
+	struct incfs_walk walk = {
+		.read = scan_read,
+		.record = scan_record,
+		.arg = mnt,
+		.image_size = incfs_image_size(&mnt->image),
+	};
 	int err;
 
-	if (!size)
+	if (!walk.image_size)
 		return incfs_image_format(&mnt->image);
-	err = scan_super(mnt, size, &offset);
-	while (!err && offset) {
-		cond_resched();
-		if (fatal_signal_pending(current))
-			return -EINTR;
-		err = scan_record(mnt, size, offset, &offset);
-	}
+	walk.buf = kvmalloc(INCFS_WALK_BUFFER, GFP_KERNEL);
+	if (!walk.buf)
+		return -ENOMEM;
+	err = scan_records(mnt, &walk);
+	kvfree(walk.buf);
 	return err;
 }

@@ -231,9 +231,269 @@ struct incfs_block_ranges {
 	__u32 reserved;
 };
 
+/**
+ * struct incfs_fill_block - one block of a batch
+ * @ino:         inode number of the file
+ * @block:       index of the block
+ * @len:         bytes at @data, at most INCFS_MAX_BLOCK_DATA
+ * @data:        address of the block's stored form
+ * @compression: enum incfs_compression_alg
+ * @result:      set on return: 0, or a negative errno as of write(2)
+ */
+struct incfs_fill_block {
+	__aligned_u64 ino;
+	__u32 block;
+	__u32 len;
+	__aligned_u64 data;
+	__u32 compression;
+	__s32 result;
+};
+
+/**
+ * struct incfs_fill - a batch of blocks that a loader hands over
+ * @blocks:   address of an array of struct incfs_fill_block
+ * @count:    how many, not 0, at most INCFS_FILL_MAX
+ * @filled:   set on return: how many have the result 0
+ * @reserved: 0
+ *
+ * Each block is tried, whatever became of those before it; its @result says
+ * what came of it. A block that is present already is ignored, with 0. The
+ * call itself fails only if nothing was tried, and with EINTR when the caller
+ * is being killed, with EFAULT when a result could not be written.
+ *
+ * Errors: EINVAL @count is 0 or too large, or @reserved not 0; EFAULT bad
+ * address; EBADF the descriptor is not open for writing; EROFS read-only mount.
+ */
+struct incfs_fill {
+	__aligned_u64 blocks;
+	__u32 count;
+	__u32 filled;
+	__aligned_u64 reserved;
+};
+
+/* Most blocks in one INCFS_IOC_FILL. */
+#define INCFS_FILL_MAX 1024
+
+/**
+ * struct incfs_pending_read - a block that readers wait for
+ * @serial:  grows with every block that starts to be waited for
+ * @ino:     inode number of the file
+ * @block:   index of the block
+ * @readers: how many wait now
+ * @age_ms:  how long the first of them has waited
+ * @tgid:    process id of the first, in the initial pid namespace
+ */
+struct incfs_pending_read {
+	__aligned_u64 serial;
+	__aligned_u64 ino;
+	__u32 block;
+	__u32 readers;
+	__u32 age_ms;
+	__u32 tgid;
+};
+
+/**
+ * struct incfs_pending_reads - the blocks that readers wait for
+ * @after:    serial number after which to start; on return, the last one told
+ * @reads:    address of an array of struct incfs_pending_read
+ * @count:    room in @reads, not 0; on return, how many were written
+ * @reserved: 0
+ *
+ * In order of serial numbers, whatever read(2) has told before; all there are
+ * have been told when fewer are written than there was room for.
+ *
+ * Errors: EINVAL no room or @reserved not 0; EFAULT bad address.
+ */
+struct incfs_pending_reads {
+	__aligned_u64 after;
+	__aligned_u64 reads;
+	__u32 count;
+	__u32 reserved;
+};
+
+/**
+ * struct incfs_policy_choice - which policy a mount is to use
+ * @policy:   a policy's name, "auto", "none", or "": as of the mount option
+ * @reserved: 0
+ *
+ * Errors: EINVAL the name has no NUL or @reserved is not 0; others as of the
+ * mount option; EBADF the descriptor is not open for writing.
+ */
+struct incfs_policy_choice {
+	char policy[INCFS_POLICY_NAME_LEN];
+	__aligned_u64 reserved;
+};
+
+/**
+ * struct incfs_stats - what has happened since the image was mounted
+ * @blocks_filled:   blocks stored
+ * @bytes_filled:    bytes that they have in the image
+ * @blocks_shared:   blocks that came to refer to stored bytes of another
+ * @blocks_read:     stored blocks read into the page cache
+ * @blocks_damaged:  stored blocks that failed their check
+ * @waits:           blocks that readers started to wait for
+ * @waits_expired:   reads that ended by their timeout
+ * @wait_ns:         time that reads have waited, in ns, added up
+ * @blocks_pending:  blocks that readers wait for now
+ */
+struct incfs_stats {
+	__aligned_u64 blocks_filled;
+	__aligned_u64 bytes_filled;
+	__aligned_u64 blocks_shared;
+	__aligned_u64 blocks_read;
+	__aligned_u64 blocks_damaged;
+	__aligned_u64 waits;
+	__aligned_u64 waits_expired;
+	__aligned_u64 wait_ns;
+	__aligned_u64 blocks_pending;
+};
+
+/**
+ * struct incfs_share - let blocks of a file be those of another
+ * @from_ino:   inode number of the file that has them
+ * @to_ino:     inode number of the file that gets them; may be the same
+ * @from_block: first block there
+ * @to_block:   first block here
+ * @count:      how many, not 0
+ * @shared:     set on return: how many refer to stored bytes now
+ * @done:       set on return: how many were looked at; go on there
+ * @reserved:   0
+ *
+ * Nothing is copied: the entries of the one point at the stored bytes of the
+ * other, within the image. A block that is absent there, present here, or that
+ * has another length there than here is left as it is. Readers that wait for a
+ * block that is shared wake. A call looks at a bounded number of blocks.
+ *
+ * Errors: ENOENT no such inode; EISDIR not a regular file; ERANGE past the end
+ * of a file; EINVAL @count is 0, the two ranges overlap in one file, or
+ * @reserved is not 0; EBADF the descriptor is not open for writing; EROFS
+ * read-only mount; ENOSPC, EIO and others from the image's own file system.
+ */
+struct incfs_share {
+	__aligned_u64 from_ino;
+	__aligned_u64 to_ino;
+	__u32 from_block;
+	__u32 to_block;
+	__u32 count;
+	__u32 shared;
+	__u32 done;
+	__u32 reserved;
+};
+
+/* What an inode may have beside its mode, owner and times. */
+enum incfs_attr_type {
+	INCFS_ATTR_SYMLINK = 1,	/* target of a symbolic link, without NUL */
+	INCFS_ATTR_KEY = 2,	/* the loader's own, at most INCFS_KEY_MAX bytes */
+	INCFS_ATTR_XATTR = 3,	/* extended attribute; its name begins with "user." */
+};
+
+/* Longest key of a file, in bytes. */
+#define INCFS_KEY_MAX 512
+
+/* Longest array of items, in bytes. */
+#define INCFS_ITEMS_MAX 4040
+
+/**
+ * struct incfs_attr_item - head of one item in an array of them
+ * @type:      enum incfs_attr_type
+ * @name_len:  bytes of the name that follows; 0 but for INCFS_ATTR_XATTR
+ * @value_len: bytes of the value that follows the name; little-endian
+ *
+ * Items lie one behind the other without padding, as they do in the image.
+ */
+struct incfs_attr_item {
+	__u8 type;
+	__u8 name_len;
+	__le16 value_len;
+};
+
+/**
+ * struct incfs_create - make an inode with all that it has, and name it
+ * @ino:        set on return: number of the new inode
+ * @dir_ino:    directory that it gets a name in, or 0 for none
+ * @name:       address of the name, not NUL-terminated
+ * @items:      address of the items, struct incfs_attr_item
+ * @name_len:   bytes at @name, 0 if @dir_ino is 0
+ * @items_len:  bytes at @items, at most INCFS_ITEMS_MAX
+ * @size:       size of a regular file in bytes; 0 for others
+ * @mtime_sec:  time of last modification
+ * @mtime_nsec: and its nanoseconds
+ * @uid:        owner
+ * @gid:        group
+ * @mode:       S_IFREG, S_IFDIR or S_IFLNK, and permissions, all of which are kept
+ * @reserved:   0
+ *
+ * A symbolic link has one INCFS_ATTR_SYMLINK, others have none. All of it comes
+ * to be, or nothing. The image is of no use to readers that know the format of
+ * 2019 only from then on.
+ *
+ * Errors: those of struct incfs_new_file_instruction and of an addition by
+ * struct incfs_dir_entry_instruction; EINVAL items that are not as above, or
+ * @mtime_nsec out of range; E2BIG @items_len too large; EBADF the descriptor is
+ * not open for writing; EROFS read-only mount.
+ */
+struct incfs_create {
+	__aligned_u64 ino;
+	__aligned_u64 dir_ino;
+	__aligned_u64 name;
+	__aligned_u64 items;
+	__u32 name_len;
+	__u32 items_len;
+	__aligned_u64 size;
+	__aligned_s64 mtime_sec;
+	__u32 mtime_nsec;
+	__u32 uid;
+	__u32 gid;
+	__u32 mode;
+	__aligned_u64 reserved[2];
+};
+
+/**
+ * struct incfs_get_attrs - what an inode was made with
+ * @ino:        inode number
+ * @items:      address of room for the items, struct incfs_attr_item
+ * @items_len:  room at @items; on return, bytes that the items have
+ * @nr_names:   set on return: names that refer to the inode
+ * @size:       set on return, as @mtime_sec, @mtime_nsec, @uid, @gid, @mode
+ * @reserved:   0
+ *
+ * Errors: ENOENT no such inode; ERANGE too little room, @items_len is set;
+ * EINVAL @reserved is not 0; EFAULT bad address.
+ */
+struct incfs_get_attrs {
+	__aligned_u64 ino;
+	__aligned_u64 items;
+	__u32 items_len;
+	__u32 nr_names;
+	__aligned_u64 size;
+	__aligned_s64 mtime_sec;
+	__u32 mtime_nsec;
+	__u32 uid;
+	__u32 gid;
+	__u32 mode;
+	__aligned_u64 reserved;
+};
+
 #define INCFS_IOC_GET_INFO \
 	_IOR(INCFS_IOCTL_BASE_CODE, 40, struct incfs_mount_info)
 #define INCFS_IOC_GET_PRESENT \
 	_IOWR(INCFS_IOCTL_BASE_CODE, 41, struct incfs_block_ranges)
+#define INCFS_IOC_FILL \
+	_IOWR(INCFS_IOCTL_BASE_CODE, 42, struct incfs_fill)
+#define INCFS_IOC_GET_PENDING \
+	_IOWR(INCFS_IOCTL_BASE_CODE, 43, struct incfs_pending_reads)
+/* All that was acknowledged before is on the disk when this returns 0. */
+#define INCFS_IOC_SYNC \
+	_IO(INCFS_IOCTL_BASE_CODE, 44)
+#define INCFS_IOC_SET_POLICY \
+	_IOW(INCFS_IOCTL_BASE_CODE, 45, struct incfs_policy_choice)
+#define INCFS_IOC_GET_STATS \
+	_IOR(INCFS_IOCTL_BASE_CODE, 46, struct incfs_stats)
+#define INCFS_IOC_SHARE \
+	_IOWR(INCFS_IOCTL_BASE_CODE, 47, struct incfs_share)
+#define INCFS_IOC_CREATE \
+	_IOWR(INCFS_IOCTL_BASE_CODE, 48, struct incfs_create)
+#define INCFS_IOC_GET_ATTRS \
+	_IOWR(INCFS_IOCTL_BASE_CODE, 49, struct incfs_get_attrs)
 
 #endif /* _UAPI_LINUX_INCREMENTALFS_H */
