@@ -142,6 +142,11 @@ static inline struct incfs_mount *incfs_sb_mount(const struct super_block *sb)
 	return sb->s_fs_info;
 }
 
+static inline struct incfs_mount *incfs_file_mount(const struct file *file)
+{
+	return incfs_sb_mount(file_inode(file)->i_sb);
+}
+
 static inline struct incfs_node *incfs_inode_node(const struct inode *inode)
 {
 	return inode->i_private;
@@ -265,6 +270,24 @@ extern const struct file_operations incfs_file_fops;
 
 /* control.c APIs: */
 extern const struct file_operations incfs_control_fops;
+
+/*
+ * Of ".cmd": @arg is the kernel's copy of the structure that belongs to the
+ * ioctl. What they set in it reaches the caller, whatever they return. Errors
+ * as in the UAPI header; control.c has looked after read-only mounts and
+ * descriptors for those that change something.
+ */
+
+/* fill.c APIs: */
+ssize_t incfs_fill_write(struct file *file, const char __user *buf, size_t len, loff_t *pos);
+
+/* change.c APIs: */
+int incfs_change_instruction(struct file *file, const struct incfs_instruction *arg,
+			     struct incfs_instruction __user *uarg);
+
+/* query.c APIs: */
+int incfs_query_info(struct file *file, void *arg);
+int incfs_query_present(struct file *file, void *arg);
 
 /* blocks.c APIs: blocks of a file, by its block map */
 

@@ -84,6 +84,16 @@ int main(void)
 	ok(block_reads(&fs, "file", ino, 0, BLOCK), "others can read files that are for all");
 	if (seteuid(0) || setegid(0))
 		bail_out("seteuid");
+
+	fd = fs_open_cmd(&fs, O_RDONLY);
+	is_errno(try_new(fd, S_IFREG | 0444, BLOCK, &ino), EBADF,
+		 "no file is made through a descriptor that is open for reading only");
+	is_errno(try_add(fd, INCFS_ROOT_INODE, ino, "new"), EBADF, "nor a name added");
+	is_errno(try_remove(fd, INCFS_ROOT_INODE, 0, "file"), EBADF, "nor one removed");
+	is_int(ioctl(fd, INCFS_IOC_PROCESS_INSTRUCTION,
+		     &(struct incfs_instruction) { .version = INCFS_HEADER_VER }), 0,
+	       "an instruction that does nothing needs no more");
+	close(fd);
 	fs_unmount(&fs);
 
 	fd = open(fs.image, O_RDWR);

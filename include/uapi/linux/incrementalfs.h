@@ -150,7 +150,8 @@ struct incfs_dir_entry_instruction {
  * @version: INCFS_HEADER_VER; another one is refused with EOPNOTSUPP
  * @type:    enum incfs_instruction_type; an unknown one is refused with EINVAL
  *
- * On a read-only mount all but NOOP are refused with EROFS.
+ * On a read-only mount all but NOOP are refused with EROFS, and with EBADF when
+ * the descriptor is not open for writing.
  */
 struct incfs_instruction {
 	__u32 version;
