@@ -16,6 +16,7 @@
  */
 #include <linux/fs.h>
 #include <linux/lz4.h>
+#include <linux/sched/signal.h>
 #include <linux/slab.h>
 
 #include "internal.h"
@@ -123,9 +124,16 @@ int incfs_blocks_find_absent(struct incfs_node *node, u32 first, u32 end, u32 *s
  */
 static int mark_bad(struct incfs_node *node, u32 block, const struct incfs_extent *failed)
 {
+	void *mark = bad_mark(failed), *old;
+
 	incfs_warn(node->mnt, "inode %llu, block %u: stored bytes at offset %llu are damaged",
 		   node->ino, block, failed->offset);
-	return xa_err(xa_store(&node->bad, block, bad_mark(failed), GFP_KERNEL));
+	old = xa_store(&node->bad, block, mark, GFP_KERNEL);
+	if (xa_is_err(old))
+		return xa_err(old);
+	if (old != mark)
+		atomic64_sub(failed->size, &node->stored);
+	return 0;
 }
 
 /* A client may store a whole page for the tail: what lies past it is not shown. */
@@ -197,6 +205,28 @@ static int reserve_map(struct incfs_node *node)
 	return err;
 }
 
+/*
+ * Pages of the image are written when it pleases the file system, each in whole.
+ * Where an entry crosses the end of one, a part of it may be lost in a crash.
+ * Without its offset or its size it is absent. But without its CRC, which is 0
+ * then, it would be taken for zeros that were never stored, and without half of
+ * its size for a short block of them. So if the size begins in the first page,
+ * what is in the second one has to be on the disk first. If not, a half entry has
+ * no size, or a CRC that does not fit what its offset, cut off, points at.
+ */
+static int write_entry_at(struct incfs_image *image, const struct incfs_disk_extent *disk, u64 at)
+{
+	size_t head = INCFS_BLOCK_SIZE - at % INCFS_BLOCK_SIZE;
+	int err;
+
+	if (head >= sizeof(*disk) || head <= offsetof(struct incfs_disk_extent, me_data_size))
+		return incfs_image_pwrite(image, disk, sizeof(*disk), at);
+	err = incfs_image_pwrite(image, (const u8 *)disk + head, sizeof(*disk) - head, at + head);
+	if (!err)
+		err = incfs_image_sync_range(image, at + head, at + sizeof(*disk) - 1);
+	return err ?: incfs_image_pwrite(image, disk, head, at);
+}
+
 static int write_entry(struct incfs_node *node, u32 block, const struct incfs_extent *extent)
 {
 	struct incfs_disk_extent disk;
@@ -208,15 +238,30 @@ static int write_entry(struct incfs_node *node, u32 block, const struct incfs_ex
 	incfs_format_build_extent(&disk, extent);
 	WRITE_ONCE(node->writing, block);
 	smp_wmb();	/* readers that see a part of the entry see that it is being written */
-	err = incfs_image_pwrite(&node->mnt->image, &disk, sizeof(disk),
-				 node->map_offset + incfs_format_map_size(block));
+	err = write_entry_at(&node->mnt->image, &disk,
+			     node->map_offset + incfs_format_map_size(block));
 	smp_wmb();	/* readers that see the count see the entry */
 	WRITE_ONCE(node->written, node->written + 1);
 	smp_wmb();	/* readers that see it is not being written any more see the count */
 	WRITE_ONCE(node->writing, INCFS_NO_BLOCK);
-	if (!err)
-		xa_erase(&node->bad, block);
 	return err;
+}
+
+/* An entry has replaced @before. What was bad of it has not been in the sum. */
+static void count_stored(struct incfs_node *node, u32 block,
+			 const struct incfs_disk_extent *before,
+			 const struct incfs_extent *extent)
+{
+	struct incfs_extent old;
+	s64 more = 0;
+
+	lockdep_assert_held(&node->map_lock);
+	incfs_format_parse_extent(before, incfs_image_size(&node->mnt->image), &old);
+	if (node->counted)
+		more = extent->size - old.size;
+	if (old.size && extent_is_bad(node, block, &old))
+		more += old.size;
+	atomic64_add(more, &node->stored);
 }
 
 /*
@@ -233,8 +278,11 @@ static int replace_entry(struct incfs_node *node, u32 block,
 
 	mutex_lock(&node->map_lock);
 	err = read_entries(node, block, 1, &now);
-	if (!err && !memcmp(&now, before, sizeof(now)))
+	if (!err && !memcmp(&now, before, sizeof(now))) {
 		err = write_entry(node, block, extent);
+		if (!err)
+			count_stored(node, block, before, extent);
+	}
 	mutex_unlock(&node->map_lock);
 	return err;
 }
@@ -266,4 +314,51 @@ int incfs_blocks_store(struct incfs_node *node, u32 block, const void *buf, u16 
 	trace_incfs_block_filled(node, block, len, flags);
 	incfs_pending_complete(node, block);
 	return 0;
+}
+
+/*
+ * Blocks that were found bad before have been taken off the sum already, so they
+ * are counted here as if they were not.
+ */
+static int count_blocks(struct incfs_node *node)
+{
+	struct incfs_disk_extent disk[INCFS_EXTENT_BATCH];
+	u64 size = incfs_image_size(&node->mnt->image);
+	struct incfs_extent extent;
+	u32 first, n, i;
+	u64 sum = 0;
+	int err;
+
+	lockdep_assert_held(&node->map_lock);
+	for (first = 0; node->map_offset && first < node->nr_blocks; first += n) {
+		n = min_t(u32, node->nr_blocks - first, INCFS_EXTENT_BATCH);
+		err = read_entries(node, first, n, disk);
+		if (err)
+			return err;
+		for (i = 0; i < n; i++) {
+			incfs_format_parse_extent(&disk[i], size, &extent);
+			sum += extent.size;
+		}
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		cond_resched();
+	}
+	atomic64_add(sum, &node->stored);
+	smp_store_release(&node->counted, true);	/* pairs with incfs_blocks_stored() */
+	return 0;
+}
+
+int incfs_blocks_stored(struct incfs_node *node, u64 *bytes)
+{
+	int err = 0;
+
+	if (!smp_load_acquire(&node->counted)) {	/* the sum after it */
+		mutex_lock(&node->map_lock);
+		if (!node->counted)
+			err = count_blocks(node);
+		mutex_unlock(&node->map_lock);
+	}
+	/* An entry may have pointed outside the image, and into it when that has grown. */
+	*bytes = max_t(s64, atomic64_read(&node->stored), 0);
+	return err;
 }

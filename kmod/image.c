@@ -13,6 +13,7 @@
 #include <linux/cred.h>
 #include <linux/file.h>
 #include <linux/fs.h>
+#include <linux/slab.h>
 
 #include "internal.h"
 
@@ -58,8 +59,13 @@ int incfs_image_pwrite(struct incfs_image *image, const void *buf, size_t len, u
 
 int incfs_image_sync(struct incfs_image *image)
 {
+	return incfs_image_sync_range(image, 0, LLONG_MAX);
+}
+
+int incfs_image_sync_range(struct incfs_image *image, u64 first, u64 last)
+{
 	const struct cred *old = override_creds(image->cred);
-	int err = vfs_fsync(image->file, 0);
+	int err = vfs_fsync_range(image->file, first, last, 0);
 
 	revert_creds(old);
 	return err;
@@ -118,6 +124,7 @@ void incfs_image_close(struct incfs_image *image)
 	put_cred(image->cred);
 }
 
+/* An image that was once one stays one, whatever happens: its superblock is synced. */
 int incfs_image_format(struct incfs_image *image)
 {
 	struct incfs_super super = {};
@@ -126,28 +133,53 @@ int incfs_image_format(struct incfs_image *image)
 
 	incfs_format_build_super(&disk, &super);
 	err = incfs_image_pwrite(image, &disk, sizeof(disk), 0);
-	if (!err)
-		image->end = sizeof(disk);
-	return err;
+	if (err)
+		return err;
+	image->end = sizeof(disk);
+	return incfs_image_sync(image);
 }
 
-/* Reserve @len bytes past everything that was ever written: they are zero. */
-static int reserve_end(struct incfs_image *image, u64 len, u64 *offset)
+/* Where the link from the last record is, or the one from the superblock. */
+static u64 link_offset(const struct incfs_image *image)
 {
-	u64 start = max(image->end, incfs_image_size(image));
+	if (!image->last_record)
+		return offsetof(struct incfs_disk_super, s_first_md_offset);
+	return image->last_record + offsetof(struct incfs_disk_header, h_next_md_offset);
+}
+
+static int write_link(struct incfs_image *image, u64 next)
+{
+	__le64 link = cpu_to_le64(next);
 
 	lockdep_assert_held(&image->append_lock);
-	if (len > INCFS_OFFSET_MAX - start)
-		return -EFBIG;
-	*offset = start;
-	image->end = start + len;
-	return 0;
+	return incfs_image_pwrite(image, &link, sizeof(link), link_offset(image));
+}
+
+/*
+ * A link that a crash has left without its record must be gone before anything
+ * new may come to lie where it points: bytes of a block would be taken for a
+ * record.
+ */
+static int drop_dead_link(struct incfs_image *image)
+{
+	u64 at = link_offset(image);
+	int err;
+
+	lockdep_assert_held(&image->append_lock);
+	if (!image->torn)
+		return 0;
+	err = write_link(image, 0);
+	if (!err)
+		err = incfs_image_sync_range(image, at, at + sizeof(__le64) - 1);
+	if (!err)
+		image->torn = false;
+	return err;
 }
 
 static int reserve_data(struct incfs_image *image, size_t len, u64 *offset)
 {
 	u64 end = image->end;
-	u64 aligned = round_up(end, INCFS_BLOCK_SIZE);
+	u64 start = len == INCFS_BLOCK_SIZE ? round_up(end, INCFS_BLOCK_SIZE) : end;
 
 	lockdep_assert_held(&image->append_lock);
 	if (image->gap_end - image->gap_start >= len) {
@@ -155,17 +187,26 @@ static int reserve_data(struct incfs_image *image, size_t len, u64 *offset)
 		image->gap_start += len;
 		return 0;
 	}
-	if (len != INCFS_BLOCK_SIZE)
-		return reserve_end(image, len, offset);
-	if (len > INCFS_OFFSET_MAX - aligned)
+	if (len > INCFS_OFFSET_MAX - start)
 		return -EFBIG;
-	if (aligned - end > image->gap_end - image->gap_start) {
+	if (start - end > image->gap_end - image->gap_start) {
 		image->gap_start = end;
-		image->gap_end = aligned;
+		image->gap_end = start;
 	}
-	*offset = aligned;
-	image->end = aligned + len;
+	*offset = start;
+	image->end = start + len;
 	return 0;
+}
+
+/* Give room back that was not written, if nothing was reserved behind it. */
+static void unreserve_data(struct incfs_image *image, size_t len, u64 offset)
+{
+	mutex_lock(&image->append_lock);
+	if (image->gap_start == offset + len)
+		image->gap_start = offset;
+	else if (image->end == offset + len)
+		image->end = offset;
+	mutex_unlock(&image->append_lock);
 }
 
 int incfs_image_append_data(struct incfs_image *image, const void *buf, size_t len, u64 *offset)
@@ -173,102 +214,224 @@ int incfs_image_append_data(struct incfs_image *image, const void *buf, size_t l
 	int err;
 
 	mutex_lock(&image->append_lock);
-	err = reserve_data(image, len, offset);
-	mutex_unlock(&image->append_lock);
-	return err ?: incfs_image_pwrite(image, buf, len, *offset);
-}
-
-/* Make the record at @first, and those it links to up to @last, exist. */
-static int link_records(struct incfs_image *image, u64 first, u64 last)
-{
-	u64 at = offsetof(struct incfs_disk_super, s_first_md_offset);
-	__le64 link = cpu_to_le64(first);
-	int err;
-
-	lockdep_assert_held(&image->append_lock);
-	if (image->last_record)
-		at = image->last_record + offsetof(struct incfs_disk_header, h_next_md_offset);
-	err = incfs_image_pwrite(image, &link, sizeof(link), at);
+	err = drop_dead_link(image);
 	if (!err)
-		image->last_record = last;
+		err = reserve_data(image, len, offset);
+	mutex_unlock(&image->append_lock);
+	if (err)
+		return err;
+	err = incfs_image_pwrite(image, buf, len, *offset);
+	if (err)
+		unreserve_data(image, len, *offset);
 	return err;
 }
 
 /*
- * The block map lies in front of the records: writing them makes the file long
- * enough to hold it, as a hole that reads as zeros.
+ * struct batch - records that are written in one go and linked by one link, so
+ * that all of them come to be, or none
  */
-int incfs_image_append_file(struct incfs_image *image, u64 ino, u64 size, umode_t mode,
-			    u64 *map_offset)
+struct batch {
+	struct incfs_image *image;
+	u8 *buf;
+	u64 start;			/* where the bytes of @buf are going to be */
+	size_t len;			/* how many there are */
+	u64 first, last;		/* offsets of the first and the last record */
+	void *record;			/* the last record */
+};
+
+/* What one record needs at most: its header is not cut by the end of a page. */
+#define BATCH_ROOM(size) ((size) + sizeof(struct incfs_disk_header) - 1)
+
+/*
+ * Where to reserve: past everything that was ever written, as a block map has to
+ * be zero. append_lock is held until the batch is written or given up, so what
+ * fails to be written takes no room.
+ */
+static int batch_begin(struct batch *batch, struct incfs_image *image, size_t room)
 {
-	struct {
-		struct incfs_disk_inode inode;
-		struct incfs_disk_block_map map;
-	} __packed records;
-	u32 blocks = incfs_format_blocks(size);
-	u64 map_size = incfs_format_map_size(blocks);
-	size_t len = blocks ? sizeof(records) : sizeof(records.inode);
-	u64 start, first, last;
 	int err;
 
+	*batch = (struct batch) { .image = image };
+	batch->buf = kzalloc(room, GFP_KERNEL);
+	if (!batch->buf)
+		return -ENOMEM;
 	mutex_lock(&image->append_lock);
-	err = reserve_end(image, map_size + len, &start);
-	if (err)
-		goto out_unlock;
-	first = start + map_size;
-	last = blocks ? first + sizeof(records.inode) : first;
-	incfs_format_build_inode(&records.inode, image->last_record, ino, size, mode);
-	if (blocks)
-		incfs_format_set_next(&records.inode, last);
-	incfs_format_build_map(&records.map, first, ino, start, blocks);
-	err = incfs_image_pwrite(image, &records, len, first);
+	err = drop_dead_link(image);
+	if (err) {
+		mutex_unlock(&image->append_lock);
+		kfree(batch->buf);
+		return err;
+	}
+	batch->start = max(image->end, incfs_image_size(image));
+	batch->last = image->last_record;
+	return 0;
+}
+
+/*
+ * Leave room for a block map in front of the records: writing them makes the
+ * file long enough to hold it, as a hole that reads as zeros. The map begins
+ * such that the first two of its entries that cross the end of a page are cut
+ * where it does no harm, after 6 and 0 bytes, and none is cut after an odd number
+ * (see write_entry() in blocks.c).
+ */
+static u64 batch_add_map(struct batch *batch, u32 blocks)
+{
+	u64 size = incfs_format_map_size(blocks);
+	u64 map = round_up(batch->start, 2);
+	u32 left = INCFS_BLOCK_SIZE - map % INCFS_BLOCK_SIZE;
+
+	if (size > left)
+		map += (left + 8) % sizeof(struct incfs_disk_extent);
+	batch->start = map + size;
+	return map;
+}
+
+/* Room for the next record, linked to the one before; it is @batch->last then. */
+static void *batch_add(struct batch *batch, size_t size)
+{
+	u64 at = batch->start + batch->len;
+	u32 left = INCFS_BLOCK_SIZE - at % INCFS_BLOCK_SIZE;
+
+	if (left < sizeof(struct incfs_disk_header))
+		at += left;
+	if (batch->record)
+		incfs_format_set_next(batch->record, at);
+	else
+		batch->first = at;
+	batch->last = at;
+	batch->len = at - batch->start + size;
+	batch->record = batch->buf + (at - batch->start);
+	return batch->record;
+}
+
+/* Write what is in the batch, unless @err says that it failed, and end it. */
+static int batch_end(struct batch *batch, int err)
+{
+	struct incfs_image *image = batch->image;
+
+	if (!err && batch->start > INCFS_OFFSET_MAX - batch->len)
+		err = -EFBIG;
 	if (!err)
-		err = link_records(image, first, last);
+		err = incfs_image_pwrite(image, batch->buf, batch->len, batch->start);
+	if (!err) {
+		image->end = batch->start + batch->len;
+		err = write_link(image, batch->first);
+	}
 	if (!err)
-		*map_offset = blocks ? start : 0;
-out_unlock:
+		image->last_record = batch->last;
 	mutex_unlock(&image->append_lock);
+	kfree(batch->buf);
 	return err;
+}
+
+/* Readers that don't know a feature must not find what it brings. */
+static int add_feature(struct incfs_image *image, u32 feature)
+{
+	__le32 flags = cpu_to_le32(image->features | feature);
+	u64 at = offsetof(struct incfs_disk_super, s_flags);
+	int err;
+
+	lockdep_assert_held(&image->append_lock);
+	if (image->features & feature)
+		return 0;
+	err = incfs_image_pwrite(image, &flags, sizeof(flags), at);
+	if (!err)
+		err = incfs_image_sync_range(image, at, at + sizeof(flags) - 1);
+	if (!err)
+		image->features |= feature;
+	return err;
+}
+
+static void batch_add_inode(struct batch *batch, struct incfs_new_node *node)
+{
+	u64 prev = batch->last;
+
+	incfs_format_build_inode(batch_add(batch, sizeof(struct incfs_disk_inode)), prev,
+				 node->ino, node->size, node->mode);
+}
+
+static void batch_add_map_record(struct batch *batch, u64 ino, u64 map, u32 blocks)
+{
+	u64 prev = batch->last;
+
+	incfs_format_build_map(batch_add(batch, sizeof(struct incfs_disk_block_map)), prev,
+			       ino, map, blocks);
+}
+
+static void batch_add_attrs(struct batch *batch, struct incfs_new_node *node)
+{
+	struct incfs_attrs attrs = *node->attrs;
+	u64 prev = batch->last;
+
+	attrs.ino = node->ino;
+	incfs_format_build_attrs(batch_add(batch, incfs_format_attrs_size(attrs.items_len)),
+				 prev, &attrs);
+	node->attrs_offset = batch->last;
+}
+
+static void batch_add_dir(struct batch *batch, enum incfs_dir_action action, u64 dir, u64 entry,
+			  const char *name, size_t len)
+{
+	u64 prev = batch->last;
+
+	incfs_format_build_dir(batch_add(batch, sizeof(struct incfs_disk_dir_action)), prev,
+			       action, dir, entry, name, len);
+}
+
+int incfs_image_append_node(struct incfs_image *image, struct incfs_new_node *node)
+{
+	u32 blocks = S_ISREG(node->mode) ? incfs_format_blocks(node->size) : 0;
+	size_t room = BATCH_ROOM(sizeof(struct incfs_disk_inode)) +
+		      BATCH_ROOM(sizeof(struct incfs_disk_block_map));
+	struct batch batch;
+	int err;
+
+	node->map_offset = 0;
+	node->attrs_offset = 0;
+	if (node->attrs)
+		room += BATCH_ROOM(incfs_format_attrs_size(node->attrs->items_len));
+	if (node->name_len)
+		room += BATCH_ROOM(sizeof(struct incfs_disk_dir_action));
+	err = batch_begin(&batch, image, room);
+	if (err)
+		return err;
+	if (blocks)
+		node->map_offset = batch_add_map(&batch, blocks);
+	batch_add_inode(&batch, node);
+	if (blocks)
+		batch_add_map_record(&batch, node->ino, node->map_offset, blocks);
+	if (node->attrs) {
+		err = add_feature(image, INCFS_FEATURE_ATTRS);
+		batch_add_attrs(&batch, node);
+	}
+	if (node->name_len)
+		batch_add_dir(&batch, INCFS_DIR_ADD, node->dir, node->ino, node->name,
+			      node->name_len);
+	return batch_end(&batch, err);
 }
 
 int incfs_image_append_map(struct incfs_image *image, u64 ino, u32 blocks, u64 *map_offset)
 {
-	u64 map_size = incfs_format_map_size(blocks);
-	struct incfs_disk_block_map record;
-	u64 start;
+	struct batch batch;
 	int err;
 
-	mutex_lock(&image->append_lock);
-	err = reserve_end(image, map_size + sizeof(record), &start);
+	err = batch_begin(&batch, image, BATCH_ROOM(sizeof(struct incfs_disk_block_map)));
 	if (err)
-		goto out_unlock;
-	incfs_format_build_map(&record, image->last_record, ino, start, blocks);
-	err = incfs_image_pwrite(image, &record, sizeof(record), start + map_size);
-	if (!err)
-		err = link_records(image, start + map_size, start + map_size);
-	if (!err)
-		*map_offset = start;
-out_unlock:
-	mutex_unlock(&image->append_lock);
-	return err;
+		return err;
+	*map_offset = batch_add_map(&batch, blocks);
+	batch_add_map_record(&batch, ino, *map_offset, blocks);
+	return batch_end(&batch, 0);
 }
 
 int incfs_image_append_dir(struct incfs_image *image, enum incfs_dir_action action, u64 dir,
 			   u64 entry, const char *name, size_t len)
 {
-	struct incfs_disk_dir_action record;
-	u64 start;
+	struct batch batch;
 	int err;
 
-	mutex_lock(&image->append_lock);
-	err = reserve_end(image, sizeof(record), &start);
+	err = batch_begin(&batch, image, BATCH_ROOM(sizeof(struct incfs_disk_dir_action)));
 	if (err)
-		goto out_unlock;
-	incfs_format_build_dir(&record, image->last_record, action, dir, entry, name, len);
-	err = incfs_image_pwrite(image, &record, sizeof(record), start);
-	if (!err)
-		err = link_records(image, start, start);
-out_unlock:
-	mutex_unlock(&image->append_lock);
-	return err;
+		return err;
+	batch_add_dir(&batch, action, dir, entry, name, len);
+	return batch_end(&batch, 0);
 }

@@ -55,7 +55,9 @@ struct incfs_node {
 	u64 map_offset;			/* M: 0 when no block map is written yet */
 	u32 writing;			/* M: block whose entry is being written, or none */
 	u32 written;			/* M: grows with each entry written */
+	bool counted;			/* M: whether blocks are counted in @stored */
 	struct xarray bad;		/* offsets of stored blocks that failed their check */
+	atomic64_t stored;		/* bytes in the image, less those of bad blocks */
 
 	/* Directories: */
 	struct incfs_node *parent;	/* T: NULL when it has no name */
@@ -94,6 +96,21 @@ struct incfs_image {
 	u64 end;			/* A: where the next record or block goes */
 	u64 gap_start, gap_end;		/* A: room left behind by alignment */
 	u64 last_record;		/* A: offset of the last record, 0 for none */
+	bool torn;			/* A: it links to one that was never written */
+	u32 features;			/* A: s_flags */
+};
+
+/* struct incfs_new_node - what is written to the image for a new inode */
+struct incfs_new_node {
+	u64 ino;
+	u64 size;
+	umode_t mode;
+	const struct incfs_attrs *attrs;	/* NULL: none; its ino does not matter */
+	u64 dir;
+	const char *name;
+	size_t name_len;		/* 0: no name */
+	u64 map_offset;			/* set by the append; 0: it has none */
+	u64 attrs_offset;		/* set by the append: the record; 0: it has none */
 };
 
 /* struct incfs_expired - a page fault whose wait has failed (expired.c) */
@@ -212,16 +229,17 @@ u64 incfs_image_size(const struct incfs_image *image);
 int incfs_image_pread(struct incfs_image *image, void *buf, size_t len, u64 offset);
 int incfs_image_pwrite(struct incfs_image *image, const void *buf, size_t len, u64 offset);
 int incfs_image_sync(struct incfs_image *image);
+/* Sync the bytes from @first to @last, and no more than it takes to have them. */
+int incfs_image_sync_range(struct incfs_image *image, u64 first, u64 last);
 /* Write the superblock of an image that holds nothing yet. */
 int incfs_image_format(struct incfs_image *image);
 /* Write @len bytes of a block where there is room; *@offset says where. */
 int incfs_image_append_data(struct incfs_image *image, const void *buf, size_t len, u64 *offset);
 /*
- * Append a record, and what belongs to it. On failure the record does not
- * exist. *@map_offset is where the file's block map is, 0 if it needs none.
+ * Append records, and what belongs to them. On failure none of them exists, and
+ * they take no room. *@map_offset is where the file's block map is.
  */
-int incfs_image_append_file(struct incfs_image *image, u64 ino, u64 size, umode_t mode,
-			    u64 *map_offset);
+int incfs_image_append_node(struct incfs_image *image, struct incfs_new_node *node);
 int incfs_image_append_map(struct incfs_image *image, u64 ino, u32 blocks, u64 *map_offset);
 int incfs_image_append_dir(struct incfs_image *image, enum incfs_dir_action action, u64 dir,
 			   u64 entry, const char *name, size_t len);
@@ -308,6 +326,12 @@ int incfs_blocks_read(struct incfs_node *node, u32 block, const struct incfs_ext
 		      void *page);
 /* Store a block and wake its readers; nothing happens if it is stored already. */
 int incfs_blocks_store(struct incfs_node *node, u32 block, const void *buf, u16 len, u16 flags);
+
+/*
+ * Bytes that the present blocks of @node have in the image. The first call reads
+ * the whole block map. EINTR: the caller is being killed.
+ */
+int incfs_blocks_stored(struct incfs_node *node, u64 *bytes);
 
 /* read.c APIs: */
 extern const struct address_space_operations incfs_file_aops;

@@ -58,6 +58,8 @@ static int scan_records(struct incfs_mount *mnt, struct incfs_walk *walk)
 			   "%llu records before it are kept, those from it on are lost",
 			   walk->torn, walk->records);
 	mnt->image.last_record = walk->last;
+	mnt->image.torn = walk->torn;
+	mnt->image.features = walk->super.features;
 	return 0;
 }
 

@@ -168,6 +168,7 @@ int incfs_tree_load_map(struct incfs_mount *mnt, u64 ino, u64 offset, u32 count,
 
 int incfs_tree_new_file(struct incfs_mount *mnt, u64 size, umode_t mode, u64 *ino)
 {
+	struct incfs_new_node fresh;
 	struct incfs_node *node;
 	int err;
 
@@ -190,10 +191,11 @@ int incfs_tree_new_file(struct incfs_mount *mnt, u64 size, umode_t mode, u64 *in
 	err = xa_reserve(&mnt->nodes, node->ino, GFP_KERNEL);
 	if (err)
 		goto err_free_node;
-	err = incfs_image_append_file(&mnt->image, node->ino, size, node->mode,
-				      &node->map_offset);
+	fresh = (struct incfs_new_node) { .ino = node->ino, .size = size, .mode = node->mode };
+	err = incfs_image_append_node(&mnt->image, &fresh);
 	if (err)
 		goto err_release;
+	node->map_offset = fresh.map_offset;
 	err = insert_node(mnt, node);
 	*ino = node->ino;
 	goto out_unlock;
