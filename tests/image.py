@@ -5,15 +5,21 @@
 Nothing here is shared with the module or the tools, so that a mistake of theirs
 about the format is not made here as well.
 
-  image.py write FILE   an image with all that the format allows
-  image.py check FILE   check it whole, print its tree and its present blocks
-  image.py damage DIR   an image for each fault that a reader has to refuse, and
-                        print NAME and the OFFSET that is to be told
-  image.py blocks FILE  a sound image with stored blocks that are damaged
+  image.py write FILE        an image with all that the format of 2019 allows
+  image.py attrs FILE        one with attributes and symbolic links as well
+  image.py check FILE        check it whole, print its tree, its present blocks
+                             and its attributes
+  image.py compare FILE DIR  is DIR what is in it, with zeros for what is absent?
+  image.py damage DIR        an image for each fault that a reader has to refuse,
+                             and print NAME and the OFFSET that is to be told
+  image.py damage-attrs DIR  the same, for faults in attributes
+  image.py blocks FILE       a sound image with stored blocks that are damaged
 
 What a block holds follows from inode and index, as in lib/incfs.c.
 """
 import binascii
+import os
+import stat
 import struct
 import sys
 
@@ -25,11 +31,15 @@ INODE = struct.Struct("<QQHI")
 MAP = struct.Struct("<QQI")
 DIR = struct.Struct("<QQBB255s")
 EXTENT = struct.Struct("<IHHHI")
-T_NONE, T_INODE, T_MAP, T_DIR = range(4)
+ATTRS = struct.Struct("<QqIIIH")
+ITEM = struct.Struct("<BBH")
+T_NONE, T_INODE, T_MAP, T_DIR, T_ATTRS = range(5)
 ADD, REMOVE = 1, 2
 ROOT = 2
-REG, DIRECTORY = 0o100000, 0o040000
+REG, DIRECTORY, SYMLINK = 0o100000, 0o040000, 0o120000
 LZ4 = 1
+F_ATTRS = 1
+TARGET, KEY, XATTR = 1, 2, 3
 SHARED = 62  # an inode whose blocks are all alike
 
 
@@ -102,13 +112,17 @@ def lz4_expand(data):
     return bytes(out)
 
 
+def item(kind, value, name=b"", cut=0):
+    return ITEM.pack(kind, len(name), len(value) + cut) + name + value
+
+
 class Image:
     """A writer that does as it is told, also what is wrong."""
 
-    def __init__(self):
+    def __init__(self, flags=0):
         self.data = bytearray(SUPER.size)
         self.last = 0
-        self.set_super()
+        self.set_super(flags=flags)
 
     def set_super(self, magic=MAGIC, version=1, size=SUPER.size, flags=0, first=0, block=BLOCK):
         SUPER.pack_into(self.data, 0, magic, version, size, flags, first, block)
@@ -145,6 +159,16 @@ class Image:
 
     def remove(self, directory, ino, name, **more):
         return self.name(directory, ino, name, action=REMOVE, **more)
+
+    def attrs(self, ino, items=b"", mode=0o644, uid=0, gid=0, mtime=0, nsec=0, end=b"\1", **more):
+        body = ATTRS.pack(ino, mtime, nsec, uid, gid, mode) + items + end
+        return self.record(T_ATTRS, body, **more)
+
+    def symlink(self, ino, target, name=None, parent=ROOT, **more):
+        self.inode(ino, len(target), SYMLINK | 0o777)
+        self.attrs(ino, item(TARGET, target), mode=0o777, **more)
+        if name:
+            self.name(parent, ino, name)
 
     def entry(self, base, block, at, size, flags=0, check=None):
         if check is None:
@@ -221,6 +245,33 @@ def write(path):
     image.save(path)
 
 
+def write_attrs(path):
+    image = Image(F_ATTRS)
+    image.inode(10, 2 * BLOCK + 5)
+    image.attrs(10, item(KEY, bytes(range(256)) * 2) + item(XATTR, b"", b"user.empty") +
+                item(XATTR, b"\0\xff" * 300, b"user.\xe4"), 0o4751, 12, 34, 1234567890, 999999999)
+    _, base = image.map(10, 3)
+    image.name(ROOT, 10, "program")
+    for block in range(3):
+        data = expected(10, block)[:BLOCK if block < 2 else 5]
+        image.store(base, block, lz4_literals(data) if block & 1 else data, block & 1)
+    image.inode(11, 0, DIRECTORY)
+    image.attrs(11, item(XATTR, b"v", b"user.dir"), 0o1775, 1, 2, -1, 1)
+    image.name(ROOT, 11, "dir")
+    image.symlink(12, b"../program", "link", 11, uid=5, gid=6, mtime=1 << 31, nsec=7)
+    image.name(ROOT, 12, "\udce4\tlink".encode(errors="surrogateescape"))
+    image.symlink(13, b"x" * (BLOCK - HEADER.size - ATTRS.size - ITEM.size - 1), "long")
+    image.symlink(14, b"/nowhere/\xff")
+    # No attributes beside others that have some, and a mode that a mount reduces.
+    image.inode(15, 0, REG | 0o4755)
+    image.name(11, 15, "plain")
+    image.name(11, 10, "again")
+    image.inode(16, 0, REG | 0o444)
+    image.attrs(16, b"".join(item(XATTR, b"", b"user.%d" % n) for n in range(128)), 0)
+    image.name(11, 16, "many")
+    image.save(path)
+
+
 class Damaged(Exception):
     pass
 
@@ -240,42 +291,83 @@ class Tree:
         self.maps = {}
         self.names = {ROOT: {}}
         self.parents = {}
+        self.attrs = {}
+        self.named = {ROOT}
         self.load()
 
     def load(self):
         need(len(self.data) >= SUPER.size, 0, "no superblock")
         magic, version, size, flags, at, block = SUPER.unpack_from(self.data)
-        need((magic, version, size, flags, block) == (MAGIC, 1, SUPER.size, 0, BLOCK), 0,
-             "superblock")
+        need((magic, version, size, block) == (MAGIC, 1, SUPER.size, BLOCK), 0, "superblock")
+        need(flags & 0xFFFF in (0, F_ATTRS), 0, "features")
+        self.has_attrs = flags & F_ATTRS
         prev = 0
         while at:
             need(at > prev and at + HEADER.size <= len(self.data), at, "link")
             kind, size, check, following, back = HEADER.unpack_from(self.data, at)
             need(back == prev, at, "link back")
-            want = {T_INODE: 45, T_MAP: 43, T_DIR: 296}.get(kind)
+            need(kind != T_ATTRS or self.has_attrs, at, "attributes without the feature")
+            want = {T_INODE: 45, T_MAP: 43, T_DIR: 296, T_ATTRS: max(54, min(size, 4096))}.get(kind)
             need(size == want and at + size <= len(self.data), at, "size of a record")
             body = self.data[at + HEADER.size:at + size]
             need(check == crc(HEADER.pack(kind, size, 0, 0, back) + body), at, "CRC")
-            (None, self.load_inode, self.load_map, self.load_name)[kind](at, body)
+            (None, self.load_inode, self.load_map, self.load_name, self.load_attrs)[kind](at, body)
             prev, at = at, following
 
     def load_inode(self, at, body):
         ino, size, mode, flags = INODE.unpack(body)
         need(ino > ROOT and ino not in self.inodes and not flags, at, "inode")
-        need(mode & 0o170000 in (REG, DIRECTORY), at, "type")
-        need(mode & REG or not size, at, "size of a directory")
+        kind = stat.S_IFMT(mode)
+        need(kind in (REG, DIRECTORY) or self.has_attrs and kind == SYMLINK, at, "type")
+        need(kind != DIRECTORY or not size, at, "size of a directory")
+        need(kind != SYMLINK or 0 < size < BLOCK, at, "size of a target")
         need(ino < 1 << 32 and blocks_of(size) < 1 << 32, at, "range")
-        self.inodes[ino] = mode, size
-        if mode & DIRECTORY:
+        self.inodes[ino] = kind | mode & 0o555, size
+        if kind == DIRECTORY:
             self.names[ino] = {}
 
     def load_map(self, at, body):
         ino, base, count = MAP.unpack(body)
         mode, size = self.inodes.get(ino, (0, 0))
-        need(mode & REG and count == blocks_of(size) and ino not in self.maps, at, "block map")
+        need(stat.S_ISREG(mode) and count == blocks_of(size) and ino not in self.maps, at,
+             "block map")
         need(base >= SUPER.size and base + count * EXTENT.size <= len(self.data), at,
              "place of a block map")
         self.maps[ino] = base
+
+    def load_items(self, at, body):
+        items, xattrs = {}, {}
+        while body:
+            need(len(body) >= ITEM.size, at, "item")
+            kind, name_len, value_len = ITEM.unpack_from(body)
+            name = body[ITEM.size:ITEM.size + name_len]
+            value = body[ITEM.size + name_len:ITEM.size + name_len + value_len]
+            body = body[ITEM.size + name_len:]
+            need(len(value) == value_len, at, "length of an item")
+            body = body[value_len:]
+            if kind == XATTR:
+                need(name.startswith(b"user.") and len(name) > 5 and b"\0" not in name, at, "xattr")
+                need(name not in xattrs, at, "xattr twice")
+                xattrs[name] = value
+            else:
+                need(kind in (TARGET, KEY) and not name and kind not in items and value, at, "item")
+                need(kind == KEY and len(value) <= 512 or kind == TARGET and b"\0" not in value, at,
+                     "value")
+                items[kind] = value
+        need(len(items) + len(xattrs) <= 128, at, "number of items")
+        return items, xattrs
+
+    def load_attrs(self, at, body):
+        ino, mtime, nsec, uid, gid, mode = ATTRS.unpack_from(body)
+        need(ino in self.inodes and ino not in self.named and ino not in self.attrs, at,
+             "inode of attributes")
+        need(body[-1] == 1 and nsec < 10 ** 9 and not mode & ~0o7777, at, "attributes")
+        items, xattrs = self.load_items(at, body[ATTRS.size:-1])
+        kind, size = stat.S_IFMT(self.inodes[ino][0]), self.inodes[ino][1]
+        need(len(items.get(TARGET, b"")) == size if kind == SYMLINK else TARGET not in items, at,
+             "target")
+        self.inodes[ino] = kind | mode, size
+        self.attrs[ino] = uid, gid, mtime * 10 ** 9 + nsec, items, xattrs
 
     def load_name(self, at, body):
         directory, ino, action, size, name = DIR.unpack(body)
@@ -286,7 +378,9 @@ class Tree:
         need(b"/" not in name and b"\0" not in name, at, "bytes of a name")
         if action == ADD:
             need(name not in names and ino in self.inodes and ino != ROOT, at, "addition")
+            need(ino in self.attrs or not stat.S_ISLNK(self.inodes[ino][0]), at, "no target")
             names[name] = ino
+            self.named.add(ino)
             if ino in self.names:
                 need(ino not in self.parents, at, "second parent")
                 self.parents[ino] = directory
@@ -301,8 +395,12 @@ class Tree:
 
     def blocks(self, ino):
         """The present blocks; what they hold is checked."""
+        return list(self.contents(ino))
+
+    def contents(self, ino):
+        """What they hold, by block."""
         size = self.inodes[ino][1]
-        present = []
+        present = {}
         for block in range(blocks_of(size) if ino in self.maps else 0):
             entry = self.maps[ino] + block * EXTENT.size
             low, high, stored, flags, check = EXTENT.unpack_from(self.data, entry)
@@ -315,18 +413,69 @@ class Tree:
             data = lz4_expand(data) if flags & LZ4 else data
             want = expected(ino, block)[:min(BLOCK, size - block * BLOCK)]
             need(data == want, entry, f"block {block} of inode {ino} holds something else")
-            present.append(block)
+            present[block] = data
         return present
 
     def show(self, directory=ROOT, path=""):
         for name, ino in self.names[directory].items():
             mode, size = self.inodes[ino]
             full = path + "/" + name.decode("latin-1")
-            if mode & DIRECTORY:
-                print(f"d {ino} {mode & 0o777:o} {full}")
+            if stat.S_ISDIR(mode):
+                print(f"d {ino} {mode & 0o7777:o} {full}")
+                self.show_attrs(ino)
                 self.show(ino, full)
+            elif stat.S_ISLNK(mode):
+                print(f"l {ino} {mode & 0o7777:o} {size} {full}")
+                self.show_attrs(ino)
             else:
-                print(f"f {ino} {mode & 0o777:o} {size} {full}", ranges(self.blocks(ino)))
+                print(f"f {ino} {mode & 0o7777:o} {size} {full}", ranges(self.blocks(ino)))
+                self.show_attrs(ino)
+
+    def show_attrs(self, ino):
+        if ino in self.attrs:
+            uid, gid, mtime, items, xattrs = self.attrs[ino]
+            print(f"  {uid} {gid} {mtime}", *(f"{kind}={value.hex()}" for kind, value in
+                                              sorted(items.items()) + sorted(xattrs.items())))
+
+    def compare(self, path, directory=ROOT, seen=None):
+        """Is what lies at this path what the directory holds?"""
+        seen = {} if seen is None else seen
+        names = self.names[directory]
+        need(set(os.listdir(path)) == set(names), path, "names")
+        for name, ino in names.items():
+            full = path + b"/" + name
+            real = os.lstat(full)
+            mode, size = self.inodes[ino]
+            need(seen.setdefault(ino, real.st_ino) == real.st_ino, full, "links")
+            need(stat.S_IFMT(real.st_mode) == stat.S_IFMT(mode), full, "type")
+            if stat.S_ISLNK(mode):
+                need(os.readlink(full) == self.attrs[ino][3][TARGET], full, "target")
+            else:
+                need(real.st_mode == mode, full, f"mode {real.st_mode:o}, not {mode:o}")
+            self.compare_attrs(full, ino, real)
+            if stat.S_ISDIR(mode):
+                self.compare(full, ino, seen)
+            elif stat.S_ISREG(mode):
+                need(real.st_size == size, full, "size")
+                self.compare_data(full, ino)
+
+    def compare_data(self, path, ino):
+        present = self.contents(ino)
+        with open(path, "rb") as file:
+            for block in range(blocks_of(self.inodes[ino][1])):
+                data = file.read(BLOCK)
+                need(data == present.get(block, bytes(BLOCK))[:len(data)], path, f"block {block}")
+
+    def compare_attrs(self, path, ino, real):
+        if ino not in self.attrs:
+            return
+        uid, gid, mtime, _, xattrs = self.attrs[ino]
+        need((real.st_uid, real.st_gid) == (uid, gid), path, "owner")
+        need(real.st_mtime_ns == mtime, path, f"time {real.st_mtime_ns}, not {mtime}")
+        if not stat.S_ISLNK(real.st_mode):
+            found = {name.encode(errors="surrogateescape"): os.getxattr(path, name)
+                     for name in os.listxattr(path) if name.startswith("user.")}
+            need(found == xattrs, path, "extended attributes")
 
 
 def ranges(blocks):
@@ -339,13 +488,13 @@ def ranges(blocks):
     return ",".join(f"{a}-{b}" for a, b in runs) or "none"
 
 
-FAULTS = []
+FAULTS, ATTR_FAULTS = [], []
 
 
-def fault(name):
+def fault(name, faults=FAULTS):
     """Registers a function that makes an image wrong and returns where."""
     def register(function):
-        FAULTS.append((name, function))
+        faults.append((name, function))
         return function
     return register
 
@@ -486,14 +635,83 @@ def _(image):
     return image.name(10, 6, "c")
 
 
-def damage(directory):
-    for number, (name, make) in enumerate(FAULTS):
-        image = Image()
+# The same with inode 8, a symbolic link without attributes and without a name.
+def attr_fault(name, make):
+    fault(name, ATTR_FAULTS)(make)
+
+
+def items_fault(name, *items, ino=7):
+    attr_fault(name, lambda image: image.attrs(ino, b"".join(items)))
+
+
+for bad, what in ((99, "an unknown inode"), (ROOT, "the root"), (3, "an inode with a name"),
+                  (1, ".cmd"), (1 << 63, "an inode of 64 bits")):
+    attr_fault(f"attributes of {what}", lambda image, bad=bad: image.attrs(bad))
+attr_fault("nanoseconds of a second", lambda image: image.attrs(7, nsec=10 ** 9))
+attr_fault("mode of 13 bits", lambda image: image.attrs(7, mode=0o10000))
+attr_fault("another end of attributes", lambda image: image.attrs(7, end=b"\2"))
+attr_fault("attributes too short", lambda image: image.attrs(7, end=b""))
+attr_fault("attributes too long", lambda image: image.attrs(7, item(XATTR, bytes(4040), b"user.x")))
+items_fault("item cut off in its head", b"\3\6")
+items_fault("item cut off in its name", ITEM.pack(XATTR, 7, 0) + b"user.x")
+items_fault("item cut off in its value", item(XATTR, b"12", b"user.x", 1))
+items_fault("unknown item", item(4, b"x"))
+items_fault("item of type 0", item(0, b"x"))
+items_fault("key with a name", item(KEY, b"x", b"name"))
+items_fault("empty key", item(KEY, b""))
+items_fault("key too long", item(KEY, bytes(513)))
+items_fault("two keys", item(KEY, b"x"), item(KEY, b"y"))
+items_fault("attribute of the system", item(XATTR, b"x", b"trusted.x"))
+items_fault("attribute without a name", item(XATTR, b"x", b"user."))
+items_fault("attribute with NUL in its name", item(XATTR, b"x", b"user.a\0b"))
+items_fault("attribute twice", item(XATTR, b"x", b"user.x"), item(KEY, b"k"),
+            item(XATTR, b"y", b"user.x"))
+items_fault("items too many", *(item(XATTR, b"", b"user.%d" % n) for n in range(129)))
+items_fault("target of a file", item(TARGET, b"x"))
+items_fault("target of a directory", item(TARGET, b"x"), ino=6)
+items_fault("symbolic link with attributes but no target", item(KEY, b"x"), ino=8)
+items_fault("empty target", item(TARGET, b""), ino=8)
+items_fault("target with NUL", item(TARGET, b"a\0b"), ino=8)
+items_fault("target with a name", item(TARGET, b"abc", b"x"), ino=8)
+items_fault("two targets", item(TARGET, b"abc"), item(TARGET, b"abc"), ino=8)
+items_fault("target shorter than its inode says", item(TARGET, b"ab"), ino=8)
+items_fault("target longer than its inode says", item(TARGET, b"abcd"), ino=8)
+attr_fault("symbolic link of size 0", lambda image: image.inode(9, 0, SYMLINK | 0o777))
+attr_fault("symbolic link too long", lambda image: image.inode(9, BLOCK, SYMLINK | 0o777))
+attr_fault("block map of a symbolic link", lambda image: image.map(8, 1)[0])
+attr_fault("name of a symbolic link without target", lambda image: image.name(ROOT, 8, "x"))
+attr_fault("name in a symbolic link", lambda image: image.name(8, 7, "x"))
+
+
+@fault("second attributes", ATTR_FAULTS)
+def _(image):
+    image.attrs(7)
+    return image.attrs(7)
+
+
+@fault("attributes without the feature", ATTR_FAULTS)
+def _(image):
+    image.__init__()
+    image.inode(9, 0)
+    return image.attrs(9)
+
+
+@fault("symbolic link without the feature", ATTR_FAULTS)
+def _(image):
+    image.__init__()
+    return image.inode(9, 1, SYMLINK | 0o777)
+
+
+def damage(directory, faults=FAULTS):
+    for number, (name, make) in enumerate(faults):
+        image = Image(F_ATTRS if faults is ATTR_FAULTS else 0)
         image.file(3, BLOCK, "file")
         image.directory(4, "dir")
         image.directory(5, "sub", 4)
         image.directory(6)
         image.inode(7, 0)
+        if faults is ATTR_FAULTS:
+            image.inode(8, 3, SYMLINK | 0o777)
         at = make(image)
         image.save(f"{directory}/{number}.img")
         print(at, name, sep="\t")
@@ -523,16 +741,21 @@ def damaged_blocks(path):
 
 
 def main(arguments):
-    if len(arguments) != 2:
+    verb, path, directory = (arguments + [None, None, None])[:3]
+    if len(arguments) != (3 if verb == "compare" else 2):
         sys.exit(__doc__)
-    verb, path = arguments
-    if verb == "check":
-        try:
+    try:
+        if verb == "check":
             Tree(path).show()
-        except (Damaged, ValueError) as error:
-            sys.exit(f"{path}: {error}")
-        return
-    {"write": write, "damage": damage, "blocks": damaged_blocks}[verb](path)
+        elif verb == "compare":
+            Tree(path).compare(os.fsencode(directory))
+        elif verb == "damage-attrs":
+            damage(path, ATTR_FAULTS)
+        else:
+            {"write": write, "attrs": write_attrs, "damage": damage,
+             "blocks": damaged_blocks}[verb](path)
+    except (Damaged, ValueError) as error:
+        sys.exit(f"{path}: {error}")
 
 
 main(sys.argv[1:])
