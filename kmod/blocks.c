@@ -128,6 +128,7 @@ static int mark_bad(struct incfs_node *node, u32 block, const struct incfs_exten
 
 	incfs_warn(node->mnt, "inode %llu, block %u: stored bytes at offset %llu are damaged",
 		   node->ino, block, failed->offset);
+	incfs_count(node->mnt, INCFS_STAT_BLOCKS_DAMAGED, 1);
 	old = xa_store(&node->bad, block, mark, GFP_KERNEL);
 	if (xa_is_err(old))
 		return xa_err(old);
@@ -280,8 +281,11 @@ static int replace_entry(struct incfs_node *node, u32 block,
 	err = read_entries(node, block, 1, &now);
 	if (!err && !memcmp(&now, before, sizeof(now))) {
 		err = write_entry(node, block, extent);
-		if (!err)
+		if (!err) {
 			count_stored(node, block, before, extent);
+			incfs_count(node->mnt, INCFS_STAT_BLOCKS_FILLED, 1);
+			incfs_count(node->mnt, INCFS_STAT_BYTES_FILLED, extent->size);
+		}
 	}
 	mutex_unlock(&node->map_lock);
 	return err;

@@ -67,3 +67,14 @@ int incfs_change_instruction(struct file *file, const struct incfs_instruction *
 		return -EINVAL;
 	}
 }
+
+int incfs_change_policy(struct file *file, void *arg)
+{
+	struct incfs_policy_choice *choice = arg;
+
+	BUILD_BUG_ON(sizeof(choice->policy) != INCFS_POLICY_NAME_MAX);
+	if (choice->reserved ||
+	    strnlen(choice->policy, sizeof(choice->policy)) == sizeof(choice->policy))
+		return -EINVAL;
+	return incfs_policy_choose(incfs_file_mount(file), choice->policy);
+}

@@ -68,6 +68,21 @@ static __poll_t control_poll(struct file *file, poll_table *wait)
 	return 0;
 }
 
+static size_t list_infos(struct incfs_mount *mnt, u64 *serial,
+			 struct incfs_pending_read_info *infos, size_t max)
+{
+	struct incfs_pending_read reads[INFO_BATCH];
+	size_t n = incfs_pending_list(mnt, serial, reads, min_t(size_t, max, INFO_BATCH));
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		infos[i].file_ino = reads[i].ino;
+		infos[i].block_index = reads[i].block;
+		infos[i].serial_number = reads[i].serial;
+	}
+	return n;
+}
+
 static ssize_t control_read(struct file *file, char __user *buf, size_t len, loff_t *pos)
 {
 	struct incfs_pending_read_info infos[INFO_BATCH];
@@ -77,8 +92,7 @@ static ssize_t control_read(struct file *file, char __user *buf, size_t len, lof
 	size_t done = 0, n;
 
 	while (done < room) {
-		n = incfs_pending_list(incfs_file_mount(file), &serial, infos,
-				       min_t(size_t, room - done, INFO_BATCH));
+		n = list_infos(incfs_file_mount(file), &serial, infos, room - done);
 		if (!n)
 			break;
 		if (copy_to_user(buf + done * sizeof(infos[0]), infos, n * sizeof(infos[0])))
@@ -126,6 +140,11 @@ static long process_instruction(struct file *file, struct incfs_instruction __us
 	return err;
 }
 
+static int control_sync(struct file *file, void *arg)
+{
+	return incfs_image_sync(&incfs_file_mount(file)->image);
+}
+
 /*
  * struct control_ioctl - an ioctl with an argument that can grow
  * @cmd:     request; the structure that it names is the first version still
@@ -142,11 +161,20 @@ struct control_ioctl {
 static const struct control_ioctl control_ioctls[] = {
 	{ INCFS_IOC_GET_INFO, false, incfs_query_info },
 	{ INCFS_IOC_GET_PRESENT, false, incfs_query_present },
+	{ INCFS_IOC_FILL, true, incfs_fill_batch },
+	{ INCFS_IOC_GET_PENDING, false, incfs_query_pending },
+	{ INCFS_IOC_SYNC, false, control_sync },
+	{ INCFS_IOC_SET_POLICY, true, incfs_change_policy },
+	{ INCFS_IOC_GET_STATS, false, incfs_query_stats },
 };
 
 union control_arg {
 	struct incfs_mount_info info;
 	struct incfs_block_ranges present;
+	struct incfs_fill fill;
+	struct incfs_pending_reads pending;
+	struct incfs_policy_choice policy;
+	struct incfs_stats stats;
 };
 
 /* Programs may have been compiled with a structure of another size. */
@@ -217,7 +245,7 @@ static long control_ioctl(struct file *file, unsigned int cmd, unsigned long arg
 
 static int control_fsync(struct file *file, loff_t start, loff_t end, int datasync)
 {
-	return incfs_image_sync(&incfs_file_mount(file)->image);
+	return control_sync(file, NULL);
 }
 
 const struct file_operations incfs_control_fops = {

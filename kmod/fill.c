@@ -22,43 +22,58 @@ static bool same_creds(const struct cred *a, const struct cred *b)
 			  cap_issubset(b->cap_effective, a->cap_effective));
 }
 
-static int check_fill(struct incfs_mount *mnt, const struct incfs_new_data_block *block,
+static int check_fill(struct incfs_mount *mnt, const struct incfs_fill_block *block,
 		      struct incfs_node **node)
 {
-	if (block->data_len > INCFS_MAX_BLOCK_DATA)
+	if (block->len > INCFS_MAX_BLOCK_DATA)
 		return -E2BIG;
 	if (block->compression != COMPRESSION_NONE && block->compression != COMPRESSION_LZ4)
 		return -EINVAL;
-	if (!block->data_len)
+	if (!block->len)
 		return -EINVAL;
-	if (block->compression == COMPRESSION_NONE && block->data_len > INCFS_BLOCK_SIZE)
+	if (block->compression == COMPRESSION_NONE && block->len > INCFS_BLOCK_SIZE)
 		return -EINVAL;
-	*node = incfs_tree_node(mnt, block->file_ino);
+	*node = incfs_tree_node(mnt, block->ino);
 	if (!*node)
 		return -ENOENT;
 	if (!S_ISREG((*node)->mode))
 		return -EISDIR;
-	if (block->block_index >= (*node)->nr_blocks)
+	if (block->block >= (*node)->nr_blocks)
 		return -ERANGE;
 	return 0;
 }
 
-static int fill_block(struct incfs_mount *mnt, const struct incfs_new_data_block __user *ublock,
-		      void *buf)
+/* @buf has room for the stored form of any block. */
+static int fill_block(struct incfs_mount *mnt, const struct incfs_fill_block *block, void *buf)
 {
-	struct incfs_new_data_block block;
 	struct incfs_node *node;
 	int err;
 
-	if (copy_from_user(&block, ublock, sizeof(block)))
-		return -EFAULT;
-	err = check_fill(mnt, &block, &node);
+	err = check_fill(mnt, block, &node);
 	if (err)
 		return err;
-	if (copy_from_user(buf, u64_to_user_ptr(block.data), block.data_len))
+	if (copy_from_user(buf, u64_to_user_ptr(block->data), block->len))
 		return -EFAULT;
-	return incfs_blocks_store(node, block.block_index, buf, block.data_len,
-				  block.compression == COMPRESSION_LZ4 ? INCFS_EXTENT_LZ4 : 0);
+	return incfs_blocks_store(node, block->block, buf, block->len,
+				  block->compression == COMPRESSION_LZ4 ? INCFS_EXTENT_LZ4 : 0);
+}
+
+static int write_block(struct incfs_mount *mnt, const struct incfs_new_data_block __user *ublock,
+		       void *buf)
+{
+	struct incfs_new_data_block block;
+
+	if (fatal_signal_pending(current))
+		return -EINTR;
+	if (copy_from_user(&block, ublock, sizeof(block)))
+		return -EFAULT;
+	return fill_block(mnt, &(struct incfs_fill_block) {
+			.ino = block.file_ino,
+			.block = block.block_index,
+			.len = block.data_len,
+			.data = block.data,
+			.compression = block.compression,
+		}, buf);
 }
 
 ssize_t incfs_fill_write(struct file *file, const char __user *ubuf, size_t len, loff_t *pos)
@@ -78,12 +93,53 @@ ssize_t incfs_fill_write(struct file *file, const char __user *ubuf, size_t len,
 	if (!buf)
 		return -ENOMEM;
 	for (done = 0; done < n; done++) {
-		err = fatal_signal_pending(current) ? -EINTR :
-		      fill_block(incfs_file_mount(file), &blocks[done], buf);
+		err = write_block(incfs_file_mount(file), &blocks[done], buf);
 		if (err)
 			break;
 		cond_resched();
 	}
 	kfree(buf);
 	return done ? done * sizeof(*blocks) : err;
+}
+
+/* Returns the block's result, or sets *@err when the batch can't go on. */
+static int try_block(struct incfs_mount *mnt, struct incfs_fill_block __user *ublock, void *buf,
+		     int *err)
+{
+	struct incfs_fill_block block;
+	int result;
+
+	*err = -EINTR;
+	if (fatal_signal_pending(current))
+		return 0;
+	*err = -EFAULT;
+	if (copy_from_user(&block, ublock, sizeof(block)))
+		return 0;
+	result = fill_block(mnt, &block, buf);
+	if (!put_user(result, &ublock->result))
+		*err = 0;
+	return result;
+}
+
+int incfs_fill_batch(struct file *file, void *arg)
+{
+	struct incfs_fill *fill = arg;
+	struct incfs_fill_block __user *blocks = u64_to_user_ptr(fill->blocks);
+	int result, err = 0;
+	void *buf;
+	u32 i;
+
+	if (!fill->count || fill->count > INCFS_FILL_MAX || fill->reserved)
+		return -EINVAL;
+	buf = kmalloc(INCFS_MAX_BLOCK_DATA, GFP_KERNEL);
+	if (!buf)
+		return -ENOMEM;
+	fill->filled = 0;
+	for (i = 0; i < fill->count && !err; i++) {
+		result = try_block(incfs_file_mount(file), &blocks[i], buf, &err);
+		fill->filled += !err && !result;
+		cond_resched();
+	}
+	kfree(buf);
+	return err;
 }

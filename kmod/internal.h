@@ -121,6 +121,19 @@ struct incfs_expired {
 	unsigned long when;		/* jiffies */
 };
 
+/* What a mount counts, for struct incfs_stats. */
+enum incfs_stat {
+	INCFS_STAT_BLOCKS_FILLED,
+	INCFS_STAT_BYTES_FILLED,
+	INCFS_STAT_BLOCKS_SHARED,
+	INCFS_STAT_BLOCKS_READ,
+	INCFS_STAT_BLOCKS_DAMAGED,
+	INCFS_STAT_WAITS,
+	INCFS_STAT_WAITS_EXPIRED,
+	INCFS_STAT_WAIT_NS,
+	INCFS_NR_STATS
+};
+
 /*
  * struct incfs_mount - one mounted image
  *
@@ -147,11 +160,13 @@ struct incfs_mount {
 	struct list_head pending;	/* P: struct incfs_pending by serial number */
 	DECLARE_HASHTABLE(pending_hash, INCFS_PENDING_BITS);	/* P: by inode and block */
 	u64 last_serial;		/* P */
+	u32 nr_pending;			/* P */
 	wait_queue_head_t pending_wait;	/* readers of ".cmd" */
 	struct incfs_expired expired[INCFS_EXPIRED_MAX];	/* P */
 	unsigned int next_expired;	/* P */
 
 	struct incfs_policy_use policy;
+	atomic64_t stats[INCFS_NR_STATS];
 };
 
 static inline struct incfs_mount *incfs_sb_mount(const struct super_block *sb)
@@ -167,6 +182,11 @@ static inline struct incfs_mount *incfs_file_mount(const struct file *file)
 static inline struct incfs_node *incfs_inode_node(const struct inode *inode)
 {
 	return inode->i_private;
+}
+
+static inline void incfs_count(struct incfs_mount *mnt, enum incfs_stat stat, u64 n)
+{
+	atomic64_add(n, &mnt->stats[stat]);
 }
 
 static inline u32 incfs_block_len(const struct incfs_node *node, u32 block)
@@ -298,14 +318,18 @@ extern const struct file_operations incfs_control_fops;
 
 /* fill.c APIs: */
 ssize_t incfs_fill_write(struct file *file, const char __user *buf, size_t len, loff_t *pos);
+int incfs_fill_batch(struct file *file, void *arg);
 
 /* change.c APIs: */
 int incfs_change_instruction(struct file *file, const struct incfs_instruction *arg,
 			     struct incfs_instruction __user *uarg);
+int incfs_change_policy(struct file *file, void *arg);
 
 /* query.c APIs: */
 int incfs_query_info(struct file *file, void *arg);
 int incfs_query_present(struct file *file, void *arg);
+int incfs_query_pending(struct file *file, void *arg);
+int incfs_query_stats(struct file *file, void *arg);
 
 /* blocks.c APIs: blocks of a file, by its block map */
 
@@ -358,14 +382,15 @@ int incfs_pending_wait(struct incfs_access *access);
 void incfs_pending_complete(struct incfs_node *node, u32 block);
 /*
  * Have every waiting reader of @mnt look again at its block and at the
- * policy. Called after the policy of the mount has changed. May not sleep.
+ * policy. Called after policy or timeout of the mount have changed. May not sleep.
  */
 void incfs_pending_recheck(struct incfs_mount *mnt);
 /* Is there a wait with a serial number above @serial? */
 bool incfs_pending_newer(struct incfs_mount *mnt, u64 serial);
 /* Copy up to @max waits above *@serial, and move *@serial on. */
 size_t incfs_pending_list(struct incfs_mount *mnt, u64 *serial,
-			  struct incfs_pending_read_info *infos, size_t max);
+			  struct incfs_pending_read *reads, size_t max);
+u32 incfs_pending_count(struct incfs_mount *mnt);
 
 /* expired.c APIs: */
 void incfs_expired_add(const struct incfs_access *access);

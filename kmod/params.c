@@ -126,8 +126,10 @@ static int incfs_reconfigure(struct fs_context *fc)
 			return err;
 		}
 	}
-	if (params->has_timeout)
+	if (params->has_timeout) {
 		WRITE_ONCE(mnt->timeout_ms, params->timeout_ms);
+		incfs_pending_recheck(mnt);
+	}
 	return 0;
 }
 

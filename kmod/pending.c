@@ -12,8 +12,8 @@
  *   looks at the block              completes the wait (pending_lock)
  *   sleeps, or finds it stored
  *
- * A change of policy raises @recheck: each reader then asks the new policy,
- * and the first one to do so announces the wait to it.
+ * A change of policy or timeout raises @recheck: each reader then asks the
+ * policy again, and the first one to do so announces the wait to it.
  */
 #include <linux/fs.h>
 #include <linux/sched/signal.h>
@@ -32,6 +32,8 @@ struct incfs_pending {
 	struct incfs_node *node;	/* I */
 	u32 block;			/* I */
 	u64 serial;			/* I */
+	u64 start;			/* I: when the first reader came, in ns */
+	pid_t tgid;			/* I: who that was */
 	unsigned int waiters;		/* P */
 	unsigned int announced;		/* P: recheck as of the last announcement */
 	unsigned int recheck;		/* written P, READ_ONCE */
@@ -68,6 +70,8 @@ static struct incfs_pending *pending_alloc(struct incfs_node *node, u32 block)
 		return NULL;
 	pending->node = node;
 	pending->block = block;
+	pending->start = ktime_get_ns();
+	pending->tgid = task_tgid_nr(current);
 	pending->recheck = 1;
 	init_waitqueue_head(&pending->wait);
 	return pending;
@@ -88,18 +92,25 @@ static struct incfs_pending *pending_join(struct incfs_node *node, u32 block)
 		pending->serial = ++mnt->last_serial;
 		hlist_add_head(&pending->hash, pending_bucket(mnt, node, block));
 		list_add_tail(&pending->list, &mnt->pending);
+		mnt->nr_pending++;
 	}
 	pending->waiters++;
 	spin_unlock(&mnt->pending_lock);
-	if (pending != fresh)
+	if (pending != fresh) {
 		kmem_cache_free(pending_cache, fresh);
-	else
-		wake_up_interruptible(&mnt->pending_wait);
+		return pending;
+	}
+	incfs_count(mnt, INCFS_STAT_WAITS, 1);
+	wake_up_interruptible(&mnt->pending_wait);
 	return pending;
 }
 
 static void pending_unlink(struct incfs_pending *pending)
 {
+	/* Its block may have come before its last reader leaves. */
+	if (list_empty(&pending->list))
+		return;
+	pending->node->mnt->nr_pending--;
 	hlist_del_init(&pending->hash);
 	list_del_init(&pending->list);
 }
@@ -178,14 +189,20 @@ static int pending_sleep(struct incfs_pending *pending, struct incfs_access *acc
 int incfs_pending_wait(struct incfs_access *access)
 {
 	struct incfs_pending *pending = pending_join(access->node, access->read.block);
+	struct incfs_mount *mnt = access->node->mnt;
 	u64 start = ktime_get_ns();
+	u64 wait_ns;
 	int err;
 
 	if (!pending)
 		return -ENOMEM;
 	trace_incfs_read_wait(access);
 	err = pending_sleep(pending, access);
-	trace_incfs_read_done(access, ktime_get_ns() - start, err);
+	wait_ns = ktime_get_ns() - start;
+	trace_incfs_read_done(access, wait_ns, err);
+	incfs_count(mnt, INCFS_STAT_WAIT_NS, wait_ns);
+	if (err == -ETIME)
+		incfs_count(mnt, INCFS_STAT_WAITS_EXPIRED, 1);
 	pending_leave(pending);
 	return err;
 }
@@ -229,9 +246,10 @@ bool incfs_pending_newer(struct incfs_mount *mnt, u64 serial)
 }
 
 size_t incfs_pending_list(struct incfs_mount *mnt, u64 *serial,
-			  struct incfs_pending_read_info *infos, size_t max)
+			  struct incfs_pending_read *reads, size_t max)
 {
 	struct incfs_pending *pending;
+	u64 now = ktime_get_ns();
 	size_t n = 0;
 
 	spin_lock(&mnt->pending_lock);
@@ -243,14 +261,29 @@ size_t incfs_pending_list(struct incfs_mount *mnt, u64 *serial,
 	list_for_each_entry_continue(pending, &mnt->pending, list) {
 		if (n == max)
 			break;
-		infos[n].file_ino = pending->node->ino;
-		infos[n].block_index = pending->block;
-		infos[n].serial_number = pending->serial;
+		reads[n++] = (struct incfs_pending_read) {
+			.serial = pending->serial,
+			.ino = pending->node->ino,
+			.block = pending->block,
+			.readers = pending->waiters,
+			/* One that came after @now is listed as well. */
+			.age_ms = max_t(s64, now - pending->start, 0) / NSEC_PER_MSEC,
+			.tgid = pending->tgid,
+		};
 		*serial = pending->serial;
-		n++;
 	}
 	spin_unlock(&mnt->pending_lock);
 	return n;
+}
+
+u32 incfs_pending_count(struct incfs_mount *mnt)
+{
+	u32 count;
+
+	spin_lock(&mnt->pending_lock);
+	count = mnt->nr_pending;
+	spin_unlock(&mnt->pending_lock);
+	return count;
 }
 
 void incfs_pending_setup(struct incfs_mount *mnt)

@@ -8,6 +8,7 @@
 
 /* Blocks that one INCFS_IOC_GET_PRESENT looks at. */
 #define PRESENT_BLOCKS_MAX 65536
+#define PENDING_BATCH 16
 
 int incfs_query_info(struct file *file, void *arg)
 {
@@ -114,4 +115,47 @@ int incfs_query_present(struct file *file, void *arg)
 	if (!S_ISREG(node->mode))
 		return -EISDIR;
 	return collect_present(node, ranges);
+}
+
+int incfs_query_pending(struct file *file, void *arg)
+{
+	struct incfs_pending_reads *pending = arg;
+	struct incfs_pending_read __user *ureads = u64_to_user_ptr(pending->reads);
+	struct incfs_pending_read reads[PENDING_BATCH];
+	u64 serial = pending->after;
+	u32 done = 0;
+	size_t n;
+
+	if (!pending->count || pending->reserved)
+		return -EINVAL;
+	while (done < pending->count) {
+		n = incfs_pending_list(incfs_file_mount(file), &serial, reads,
+				       min(pending->count - done, PENDING_BATCH));
+		if (!n)
+			break;
+		if (copy_to_user(&ureads[done], reads, n * sizeof(reads[0])))
+			return -EFAULT;
+		done += n;
+	}
+	pending->after = serial;
+	pending->count = done;
+	return 0;
+}
+
+int incfs_query_stats(struct file *file, void *arg)
+{
+	struct incfs_mount *mnt = incfs_file_mount(file);
+	atomic64_t *counts = mnt->stats;
+	struct incfs_stats *stats = arg;
+
+	stats->blocks_filled = atomic64_read(&counts[INCFS_STAT_BLOCKS_FILLED]);
+	stats->bytes_filled = atomic64_read(&counts[INCFS_STAT_BYTES_FILLED]);
+	stats->blocks_shared = atomic64_read(&counts[INCFS_STAT_BLOCKS_SHARED]);
+	stats->blocks_read = atomic64_read(&counts[INCFS_STAT_BLOCKS_READ]);
+	stats->blocks_damaged = atomic64_read(&counts[INCFS_STAT_BLOCKS_DAMAGED]);
+	stats->waits = atomic64_read(&counts[INCFS_STAT_WAITS]);
+	stats->waits_expired = atomic64_read(&counts[INCFS_STAT_WAITS_EXPIRED]);
+	stats->wait_ns = atomic64_read(&counts[INCFS_STAT_WAIT_NS]);
+	stats->blocks_pending = incfs_pending_count(mnt);
+	return 0;
 }

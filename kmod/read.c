@@ -125,8 +125,9 @@ static int read_blocks(struct incfs_access *access, struct window *window, struc
 {
 	struct incfs_extent extent;
 	size_t offset;
+	u32 stored = 0;
 	void *page;
-	int ret = 0;
+	int state, ret = 0;
 
 	for (offset = 0; offset < folio_size(folio) && !ret; offset += INCFS_BLOCK_SIZE) {
 		access->read.block = (folio_pos(folio) + offset) >> INCFS_BLOCK_SHIFT;
@@ -134,11 +135,13 @@ static int read_blocks(struct incfs_access *access, struct window *window, struc
 			folio_zero_segment(folio, offset, folio_size(folio));
 			break;
 		}
-		ret = decide(access, window, &extent);
+		state = decide(access, window, &extent);
 		page = kmap_local_folio(folio, offset);
-		ret = read_block(access, ret, &extent, page);
+		ret = read_block(access, state, &extent, page);
 		kunmap_local(page);
+		stored += !ret && state == INCFS_STORED;
 	}
+	incfs_count(access->node->mnt, INCFS_STAT_BLOCKS_READ, stored);
 	flush_dcache_folio(folio);
 	return ret;
 }

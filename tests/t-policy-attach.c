@@ -99,6 +99,40 @@ static void test_choice(void)
 	end_mount(&named);
 }
 
+static int set_policy(const struct test_mount *mnt, const char *name)
+{
+	struct incfs_policy_choice choice = {};
+
+	snprintf(choice.policy, sizeof(choice.policy), "%s", name);
+	return ioctl(mnt->fs.cmd, INCFS_IOC_SET_POLICY, &choice);
+}
+
+static void test_ioctl(void)
+{
+	struct test_mount mnt = make_mount("ioctl", "read_timeout_ms=0", 4);
+	struct probe_bpf *here = start_probe("here", mnt.id), *there = start_probe("there", 999);
+	struct reader reader;
+
+	start_reader(&reader, &mnt, 1);
+	ok(wait_until(count_pending(&mnt.fs) == 1), "a reader waits");
+	is_int(here->bss->pended, 0, "no policy is told");
+	is_errno(set_policy(&mnt, "there"), EPERM,
+		 "SET_POLICY to a policy for another mount is refused");
+	ok(uses(&mnt, ""), "and changes nothing");
+	is_int(set_policy(&mnt, "here"), 0, "SET_POLICY chooses");
+	ok(uses(&mnt, "here"), "and it is used");
+	ok(wait_until(peek(&here->bss->pended) == 1), "it learns of the reader that waits");
+	is_int(set_policy(&mnt, "none"), 0, "SET_POLICY chooses none");
+	ok(uses(&mnt, ""), "and none is used");
+	ok(reader_waits(&reader), "the reader waits on");
+	fill(&mnt, 1, 1);
+	is_int(end_reader(&reader, &mnt), GOT_BLOCK, "until it is served");
+	is_int(here->bss->pended, 1, "the policy is told nothing any more");
+	stop_probe(here);
+	stop_probe(there);
+	end_mount(&mnt);
+}
+
 static void test_waiting(void)
 {
 	struct test_mount mnt = make_mount("waiting", "read_timeout_ms=0,policy=auto", 8);
@@ -275,6 +309,7 @@ int main(void)
 	test_flags();
 	test_duplicate();
 	test_choice();
+	test_ioctl();
 	test_waiting();
 	test_update_rules();
 	test_drain();

@@ -260,9 +260,11 @@ struct incfs_fill_block {
  * Each block is tried, whatever became of those before it; its @result says
  * what came of it. A block that is present already is ignored, with 0. The
  * call itself fails only if nothing was tried, and with EINTR when the caller
- * is being killed, with EFAULT when a result could not be written.
+ * is being killed, with EFAULT when an element could not be read or its result
+ * not be written: no block after it was tried, and @filled is set all the same.
+ * Unlike write(2) it does not matter who has opened the descriptor.
  *
- * Errors: EINVAL @count is 0 or too large, or @reserved not 0; EFAULT bad
+ * Errors: EINVAL @count is 0 or too large, or @reserved is not 0; EFAULT bad
  * address; EBADF the descriptor is not open for writing; EROFS read-only mount.
  */
 struct incfs_fill {
@@ -281,8 +283,9 @@ struct incfs_fill {
  * @ino:     inode number of the file
  * @block:   index of the block
  * @readers: how many wait now
- * @age_ms:  how long the first of them has waited
- * @tgid:    process id of the first, in the initial pid namespace
+ * @age_ms:  how long ago the first of them came
+ * @tgid:    process id of that one, in the initial pid namespace; it may have
+ *	     been killed meanwhile, while others wait on
  */
 struct incfs_pending_read {
 	__aligned_u64 serial;
@@ -295,7 +298,8 @@ struct incfs_pending_read {
 
 /**
  * struct incfs_pending_reads - the blocks that readers wait for
- * @after:    serial number after which to start; on return, the last one told
+ * @after:    serial number after which to start, 0 for all; on return, that of
+ *	      the last one told
  * @reads:    address of an array of struct incfs_pending_read
  * @count:    room in @reads, not 0; on return, how many were written
  * @reserved: 0
@@ -317,8 +321,10 @@ struct incfs_pending_reads {
  * @policy:   a policy's name, "auto", "none", or "": as of the mount option
  * @reserved: 0
  *
- * Errors: EINVAL the name has no NUL or @reserved is not 0; others as of the
- * mount option; EBADF the descriptor is not open for writing.
+ * Readers that wait ask the new one at once. Errors: EINVAL the name has no NUL
+ * or @reserved is not 0; ENOENT no such policy is registered; EPERM it is for
+ * another mount; EBADF the descriptor is not open for writing; EROFS read-only
+ * mount, whose policy is a matter of a remount.
  */
 struct incfs_policy_choice {
 	char policy[INCFS_POLICY_NAME_LEN];
