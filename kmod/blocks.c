@@ -320,6 +320,72 @@ int incfs_blocks_store(struct incfs_node *node, u32 block, const void *buf, u16 
 	return 0;
 }
 
+/* A block that failed its check where it lies is not to be had from there again. */
+static bool can_share(struct incfs_node *from, u32 from_block, struct incfs_node *to, u32 to_block,
+		      const struct incfs_extent *extent)
+{
+	return extent->size && !extent_is_bad(to, to_block, extent) &&
+	       incfs_block_len(from, from_block) == incfs_block_len(to, to_block);
+}
+
+/*
+ * Share up to INCFS_EXTENT_BATCH blocks. Returns how many came to be stored, and
+ * marks these by their size in @extents; *@err ends it early.
+ */
+static u32 share_batch(struct incfs_node *from, u32 from_block, struct incfs_node *to,
+		       u32 to_block, u32 count, struct incfs_extent *extents, int *err)
+{
+	struct incfs_disk_extent before[INCFS_EXTENT_BATCH];
+	struct incfs_extent now;
+	u32 i, shared = 0;
+
+	lockdep_assert_held(&to->map_lock);
+	*err = read_entries(to, to_block, count, before);
+	for (i = 0; i < count; i++) {
+		parse_entry(to, to_block + i, &before[i], &now);
+		if (*err || now.size ||
+		    !can_share(from, from_block + i, to, to_block + i, &extents[i])) {
+			extents[i].size = 0;
+			continue;
+		}
+		*err = write_entry(to, to_block + i, &extents[i]);
+		if (*err) {
+			extents[i].size = 0;
+			continue;
+		}
+		count_stored(to, to_block + i, &before[i], &extents[i]);
+		incfs_count(to->mnt, INCFS_STAT_BLOCKS_SHARED, 1);
+		shared++;
+	}
+	return shared;
+}
+
+/*
+ * The entries of @from are read without its lock, so that two calls may share
+ * between two files in both directions.
+ */
+int incfs_blocks_share(struct incfs_node *from, u32 from_block, struct incfs_node *to,
+		       u32 to_block, u32 count, u32 *shared)
+{
+	struct incfs_extent extents[INCFS_EXTENT_BATCH];
+	int err;
+	u32 i;
+
+	err = incfs_blocks_lookup(from, from_block, count, extents);
+	if (err)
+		return err;
+	mutex_lock(&to->map_lock);
+	*shared += share_batch(from, from_block, to, to_block, count, extents, &err);
+	mutex_unlock(&to->map_lock);
+	for (i = 0; i < count; i++) {
+		if (!extents[i].size)
+			continue;
+		trace_incfs_block_filled(to, to_block + i, extents[i].size, extents[i].flags);
+		incfs_pending_complete(to, to_block + i);
+	}
+	return err;
+}
+
 /*
  * Blocks that were found bad before have been taken off the sum already, so they
  * are counted here as if they were not.

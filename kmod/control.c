@@ -166,6 +166,7 @@ static const struct control_ioctl control_ioctls[] = {
 	{ INCFS_IOC_SYNC, false, control_sync },
 	{ INCFS_IOC_SET_POLICY, true, incfs_change_policy },
 	{ INCFS_IOC_GET_STATS, false, incfs_query_stats },
+	{ INCFS_IOC_SHARE, true, incfs_fill_share },
 };
 
 union control_arg {
@@ -175,6 +176,7 @@ union control_arg {
 	struct incfs_pending_reads pending;
 	struct incfs_policy_choice policy;
 	struct incfs_stats stats;
+	struct incfs_share share;
 };
 
 /* Programs may have been compiled with a structure of another size. */

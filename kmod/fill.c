@@ -9,6 +9,9 @@
 
 #include "internal.h"
 
+/* Blocks that one INCFS_IOC_SHARE looks at. */
+#define SHARE_BLOCKS_MAX 4096
+
 /*
  * write(2) follows pointers, so a descriptor that is handed to a program with
  * other rights, as its output say, must not act with those.
@@ -141,5 +144,50 @@ int incfs_fill_batch(struct file *file, void *arg)
 		cond_resched();
 	}
 	kfree(buf);
+	return err;
+}
+
+static int check_share(struct incfs_mount *mnt, const struct incfs_share *share,
+		       struct incfs_node **from, struct incfs_node **to)
+{
+	u64 from_end = (u64)share->from_block + share->count;
+	u64 to_end = (u64)share->to_block + share->count;
+
+	if (!share->count || share->reserved)
+		return -EINVAL;
+	*from = incfs_tree_node(mnt, share->from_ino);
+	*to = incfs_tree_node(mnt, share->to_ino);
+	if (!*from || !*to)
+		return -ENOENT;
+	if (!S_ISREG((*from)->mode) || !S_ISREG((*to)->mode))
+		return -EISDIR;
+	if (from_end > (*from)->nr_blocks || to_end > (*to)->nr_blocks)
+		return -ERANGE;
+	if (*from == *to && share->from_block < to_end && share->to_block < from_end)
+		return -EINVAL;
+	return 0;
+}
+
+int incfs_fill_share(struct file *file, void *arg)
+{
+	struct incfs_share *share = arg;
+	u32 end = min_t(u32, share->count, SHARE_BLOCKS_MAX);
+	struct incfs_node *from, *to;
+	u32 n;
+	int err;
+
+	share->shared = 0;
+	share->done = 0;
+	err = check_share(incfs_file_mount(file), share, &from, &to);
+	while (!err && share->done < end) {
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		n = min_t(u32, end - share->done, INCFS_EXTENT_BATCH);
+		err = incfs_blocks_share(from, share->from_block + share->done,
+					 to, share->to_block + share->done, n, &share->shared);
+		if (!err)
+			share->done += n;
+		cond_resched();
+	}
 	return err;
 }

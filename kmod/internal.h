@@ -319,6 +319,7 @@ extern const struct file_operations incfs_control_fops;
 /* fill.c APIs: */
 ssize_t incfs_fill_write(struct file *file, const char __user *buf, size_t len, loff_t *pos);
 int incfs_fill_batch(struct file *file, void *arg);
+int incfs_fill_share(struct file *file, void *arg);
 
 /* change.c APIs: */
 int incfs_change_instruction(struct file *file, const struct incfs_instruction *arg,
@@ -351,6 +352,13 @@ int incfs_blocks_read(struct incfs_node *node, u32 block, const struct incfs_ext
 /* Store a block and wake its readers; nothing happens if it is stored already. */
 int incfs_blocks_store(struct incfs_node *node, u32 block, const void *buf, u16 len, u16 flags);
 
+/*
+ * Have @count blocks of @to, at most INCFS_EXTENT_BATCH, refer to the stored bytes
+ * of @from's, where these are stored and those are absent and of the same length.
+ * Adds to *@shared how many do now, and wakes their readers.
+ */
+int incfs_blocks_share(struct incfs_node *from, u32 from_block, struct incfs_node *to,
+		       u32 to_block, u32 count, u32 *shared);
 /*
  * Bytes that the present blocks of @node have in the image. The first call reads
  * the whole block map. EINTR: the caller is being killed.
