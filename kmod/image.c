@@ -13,6 +13,7 @@
 #include <linux/cred.h>
 #include <linux/file.h>
 #include <linux/fs.h>
+#include <linux/mount.h>
 #include <linux/slab.h>
 
 #include "internal.h"
@@ -65,8 +66,11 @@ int incfs_image_sync(struct incfs_image *image)
 int incfs_image_sync_range(struct incfs_image *image, u64 first, u64 last)
 {
 	const struct cred *old = override_creds(image->cred);
-	int err = vfs_fsync_range(image->file, first, last, 0);
+	int err = 0;
 
+	/* A file that can't be written needs no sync, and may know none. */
+	if (incfs_image_writable(image))
+		err = vfs_fsync_range(image->file, first, last, 0);
 	revert_creds(old);
 	return err;
 }
@@ -90,10 +94,12 @@ static int image_claim(struct incfs_image *image)
 
 int incfs_image_open(struct incfs_image *image, const struct file *given)
 {
+	bool write = (given->f_mode & FMODE_WRITE) && !__mnt_is_readonly(given->f_path.mnt);
 	int err;
 
 	image->cred = get_current_cred();
-	image->file = dentry_open(&given->f_path, O_RDWR | O_LARGEFILE, image->cred);
+	image->file = dentry_open(&given->f_path, (write ? O_RDWR : O_RDONLY) | O_LARGEFILE,
+				  image->cred);
 	if (IS_ERR(image->file)) {
 		err = PTR_ERR(image->file);
 		goto err_put_cred;

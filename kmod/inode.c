@@ -84,7 +84,7 @@ struct inode *incfs_inode_get_command(struct super_block *sb)
 	if (!inode)
 		return ERR_PTR(-ENOMEM);
 	if (incfs_inode_is_new(inode)) {
-		inode->i_mode = S_IFREG | 0600;
+		inode->i_mode = S_IFREG | mnt->cmd_mode;
 		inode->i_uid = mnt->cmd_uid;
 		inode->i_gid = mnt->cmd_gid;
 		inode->i_op = &incfs_file_iops;

@@ -24,6 +24,7 @@
 #include "policy.h"
 
 #define INCFS_DEFAULT_TIMEOUT_MS 1000
+#define INCFS_DEFAULT_CMD_MODE 0600
 #define INCFS_PENDING_BITS 8
 #define INCFS_EXPIRED_MAX 64
 #define INCFS_NO_BLOCK U32_MAX
@@ -146,6 +147,7 @@ struct incfs_mount {
 	unsigned int timeout_ms;	/* READ_ONCE, WRITE_ONCE; 0 is for ever */
 	kuid_t cmd_uid;			/* I */
 	kgid_t cmd_gid;			/* I */
+	umode_t cmd_mode;		/* I */
 
 	struct incfs_image image;
 
@@ -223,6 +225,10 @@ struct incfs_params {
 	struct file *backing;
 	unsigned int timeout_ms;
 	u32 max_files;			/* 0: not given */
+	kuid_t cmd_uid;			/* invalid: not given, as cmd_gid */
+	kgid_t cmd_gid;
+	umode_t cmd_mode;
+	bool has_cmd_mode;
 	bool has_timeout;
 	bool has_policy;
 	char policy[INCFS_POLICY_NAME_MAX];
@@ -241,10 +247,18 @@ int incfs_fill_super(struct super_block *sb, struct fs_context *fc);
 
 /* image.c APIs: I/O on the image file, under the mounter's credentials */
 
-/* Open the file of @given anew. EBUSY when it is mounted already. */
+/*
+ * Open the file of @given anew, for reading only when @given is or its file
+ * system takes no writes. EBUSY when it is mounted already.
+ */
 int incfs_image_open(struct incfs_image *image, const struct file *given);
 void incfs_image_close(struct incfs_image *image);
 u64 incfs_image_size(const struct incfs_image *image);
+static inline bool incfs_image_writable(const struct incfs_image *image)
+{
+	return image->file->f_mode & FMODE_WRITE;
+}
+
 /* Read or write all of @len bytes; a short file is EIO. */
 int incfs_image_pread(struct incfs_image *image, void *buf, size_t len, u64 offset);
 int incfs_image_pwrite(struct incfs_image *image, const void *buf, size_t len, u64 offset);

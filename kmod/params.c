@@ -3,6 +3,7 @@
 #include <linux/file.h>
 #include <linux/fs_context.h>
 #include <linux/fs_parser.h>
+#include <linux/mount.h>
 #include <linux/slab.h>
 
 #include "internal.h"
@@ -11,12 +12,18 @@ enum {
 	OPT_READ_TIMEOUT_MS,
 	OPT_MAX_FILES,
 	OPT_POLICY,
+	OPT_CMD_UID,
+	OPT_CMD_GID,
+	OPT_CMD_MODE,
 };
 
 static const struct fs_parameter_spec param_specs[] = {
 	fsparam_u32("read_timeout_ms", OPT_READ_TIMEOUT_MS),
 	fsparam_u32("max_files", OPT_MAX_FILES),
 	fsparam_string_empty("policy", OPT_POLICY),
+	fsparam_uid("cmd_uid", OPT_CMD_UID),
+	fsparam_gid("cmd_gid", OPT_CMD_GID),
+	fsparam_u32oct("cmd_mode", OPT_CMD_MODE),
 	{}
 };
 
@@ -81,13 +88,32 @@ static int incfs_parse_param(struct fs_context *fc, struct fs_parameter *param)
 		return 0;
 	case OPT_POLICY:
 		return parse_policy(fc, param->string);
+	case OPT_CMD_UID:
+		params->cmd_uid = result.uid;
+		return 0;
+	case OPT_CMD_GID:
+		params->cmd_gid = result.gid;
+		return 0;
+	case OPT_CMD_MODE:
+		if (result.uint_32 & ~0666)
+			return invalf(fc, "cmd_mode: %o is not within 0666", result.uint_32);
+		params->cmd_mode = result.uint_32;
+		params->has_cmd_mode = true;
+		return 0;
 	default:
 		return opt;
 	}
 }
 
+/*
+ * A descriptor that is open for reading only will do for a read-only mount. It
+ * makes the mount read-only where there can be no other; elsewhere it is the
+ * mistake that it has always been.
+ */
 static int check_backing(struct fs_context *fc, const struct file *file)
 {
+	bool read_only;
+
 	if (!file) {
 		errorf(fc, "backing_fd is missing");
 		return -EBADFD;
@@ -96,8 +122,9 @@ static int check_backing(struct fs_context *fc, const struct file *file)
 		errorf(fc, "backing_fd: not a regular file");
 		return -EBADFD;
 	}
-	if ((file->f_mode & (FMODE_READ | FMODE_WRITE)) != (FMODE_READ | FMODE_WRITE)) {
-		errorf(fc, "backing_fd: not open for reading and writing");
+	read_only = (fc->sb_flags & SB_RDONLY) || __mnt_is_readonly(file->f_path.mnt);
+	if (!(file->f_mode & FMODE_READ) || !(read_only || file->f_mode & FMODE_WRITE)) {
+		errorf(fc, "backing_fd: not open for reading%s", read_only ? "" : " and writing");
 		return -EBADFD;
 	}
 	return 0;
@@ -111,14 +138,37 @@ static int incfs_get_tree(struct fs_context *fc)
 	return err ?: get_tree_nodev(fc, incfs_fill_super);
 }
 
+/* A remount may repeat the options of the mount, but not change these. */
+static int check_fixed(struct fs_context *fc, const struct incfs_mount *mnt)
+{
+	const struct incfs_params *params = fc->fs_private;
+
+	if (params->max_files && params->max_files != mnt->max_files)
+		return invalf(fc, "max_files can't be changed by a remount");
+	if (uid_valid(params->cmd_uid) && !uid_eq(params->cmd_uid, mnt->cmd_uid))
+		return invalf(fc, "cmd_uid can't be changed by a remount");
+	if (gid_valid(params->cmd_gid) && !gid_eq(params->cmd_gid, mnt->cmd_gid))
+		return invalf(fc, "cmd_gid can't be changed by a remount");
+	if (params->has_cmd_mode && params->cmd_mode != mnt->cmd_mode)
+		return invalf(fc, "cmd_mode can't be changed by a remount");
+	return 0;
+}
+
 static int incfs_reconfigure(struct fs_context *fc)
 {
 	struct incfs_mount *mnt = incfs_sb_mount(fc->root->d_sb);
 	struct incfs_params *params = fc->fs_private;
 	int err;
 
-	if (params->max_files && params->max_files != mnt->max_files)
-		return invalf(fc, "max_files can't be changed by a remount");
+	err = check_fixed(fc, mnt);
+	if (err)
+		return err;
+	if ((fc->sb_flags_mask & SB_RDONLY) && !(fc->sb_flags & SB_RDONLY) &&
+	    !incfs_image_writable(&mnt->image)) {
+		errorf(fc, "the image can't be written, so the mount stays read-only");
+		return -EROFS;
+	}
+	sync_filesystem(mnt->sb);
 	if (params->has_policy) {
 		err = incfs_policy_choose(mnt, params->policy);
 		if (err) {
@@ -157,6 +207,8 @@ int incfs_init_context(struct fs_context *fc)
 
 	if (!params)
 		return -ENOMEM;
+	params->cmd_uid = INVALID_UID;
+	params->cmd_gid = INVALID_GID;
 	fc->fs_private = params;
 	fc->ops = &context_ops;
 	return 0;

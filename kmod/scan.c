@@ -73,6 +73,10 @@ int incfs_scan_image(struct incfs_mount *mnt)
 	};
 	int err;
 
+	if (!walk.image_size && sb_rdonly(mnt->sb)) {
+		incfs_err(mnt, "an empty file can't become an image read-only: %d", -EROFS);
+		return -EROFS;
+	}
 	if (!walk.image_size)
 		return incfs_image_format(&mnt->image);
 	walk.buf = kvmalloc(INCFS_WALK_BUFFER, GFP_KERNEL);

@@ -31,12 +31,15 @@ static struct incfs_mount *mount_create(struct super_block *sb, const struct inc
 	mnt->id = atomic64_inc_return(&last_mount_id);
 	mnt->max_files = params->max_files ?: INCFS_MAX_FILES;
 	mnt->timeout_ms = params->has_timeout ? params->timeout_ms : INCFS_DEFAULT_TIMEOUT_MS;
-	mnt->cmd_uid = current_fsuid();
-	mnt->cmd_gid = current_fsgid();
+	mnt->cmd_uid = uid_valid(params->cmd_uid) ? params->cmd_uid : current_fsuid();
+	mnt->cmd_gid = gid_valid(params->cmd_gid) ? params->cmd_gid : current_fsgid();
+	mnt->cmd_mode = params->has_cmd_mode ? params->cmd_mode : INCFS_DEFAULT_CMD_MODE;
 	incfs_pending_setup(mnt);
 	err = incfs_image_open(&mnt->image, params->backing);
 	if (err)
 		goto err_free;
+	if (!incfs_image_writable(&mnt->image))
+		sb->s_flags |= SB_RDONLY;
 	err = incfs_tree_create(mnt);
 	if (err)
 		goto err_close_image;
@@ -83,10 +86,17 @@ static int incfs_statfs(struct dentry *dentry, struct kstatfs *stat)
 static int incfs_show_options(struct seq_file *m, struct dentry *root)
 {
 	struct incfs_mount *mnt = incfs_sb_mount(root->d_sb);
+	const struct cred *mounter = mnt->image.cred;
 
 	seq_printf(m, ",read_timeout_ms=%u", READ_ONCE(mnt->timeout_ms));
 	if (mnt->max_files != INCFS_MAX_FILES)
 		seq_printf(m, ",max_files=%u", mnt->max_files);
+	if (!uid_eq(mnt->cmd_uid, mounter->fsuid))
+		seq_printf(m, ",cmd_uid=%u", from_kuid_munged(&init_user_ns, mnt->cmd_uid));
+	if (!gid_eq(mnt->cmd_gid, mounter->fsgid))
+		seq_printf(m, ",cmd_gid=%u", from_kgid_munged(&init_user_ns, mnt->cmd_gid));
+	if (mnt->cmd_mode != INCFS_DEFAULT_CMD_MODE)
+		seq_printf(m, ",cmd_mode=%04o", mnt->cmd_mode);
 	incfs_policy_show(mnt, m);
 	return 0;
 }
