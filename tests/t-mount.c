@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Mount options of .cmd, and images that are mounted read-only. */
 #define _GNU_SOURCE
+#include <glob.h>
 #include <signal.h>
 
 #include "lib/incfs.h"
@@ -127,6 +128,64 @@ static void test_owner(void)
 		bail_out("stat .cmd");
 	is_int(st.st_mode, S_IFREG, "cmd_mode may be 0");
 	fs_unmount(&fs);
+}
+
+/* The readahead of a mount, by a number that the kernel gives; not that of @other. */
+static void find_readahead(const char *other, char *path, size_t size)
+{
+	glob_t found;
+	size_t i;
+
+	path[0] = 0;
+	if (glob("/sys/class/bdi/" INCFS_NAME "-*/read_ahead_kb", 0, NULL, &found))
+		bail_out("readahead of mounts");
+	for (i = 0; i < found.gl_pathc; i++) {
+		if (strcmp(found.gl_pathv[i], other))
+			snprintf(path, size, "%s", found.gl_pathv[i]);
+	}
+	globfree(&found);
+}
+
+static int read_number(const char *path)
+{
+	FILE *file = fopen(path, "re");
+	int number;
+
+	if (!file || fscanf(file, "%d", &number) != 1)
+		bail_out("read '%s'", path);
+	fclose(file);
+	return number;
+}
+
+/* No option of a mount is another's. */
+static void test_apart(void)
+{
+	char device[1024], options[1024], changed[1024], one_path[128], two_path[128];
+	struct test_fs one, two;
+	struct stat st;
+	FILE *file;
+	int kb;
+
+	fs_mount_new(&one, "one", "");
+	fs_proc_mounts(one.dir, device, options, sizeof(device));
+	find_readahead("", one_path, sizeof(one_path));
+	kb = read_number(one_path);
+	fs_mount_new(&two, "two", "read_timeout_ms=5,max_files=7,policy=auto,cmd_mode=0644,cmd_uid=5");
+	if (remount(two.dir, 0, "read_timeout_ms=6,policy=none"))
+		bail_out("remount");
+	find_readahead(one_path, two_path, sizeof(two_path));
+	file = fopen(two_path, "we");
+	if (!file || fprintf(file, "%d", kb + 64) < 0 || fclose(file))
+		bail_out("write '%s'", two_path);
+	is_int(read_number(two_path), kb + 64, "a mount's readahead can be changed");
+	is_int(read_number(one_path), kb, "that of another mount stays what it is");
+	fs_proc_mounts(one.dir, device, changed, sizeof(device));
+	is_str(changed, options, "so do all options");
+	stat(fs_path(&one, ".cmd"), &st);
+	ok(st.st_mode == (S_IFREG | 0600) && st.st_uid == 0, "and its .cmd");
+	is_int(fs_info(&one).max_files, 1000, "and its limit of inodes");
+	fs_unmount(&two);
+	fs_unmount(&one);
 }
 
 static ssize_t load(const char *path, char *to)
@@ -309,6 +368,7 @@ int main(void)
 	mkdir("mnt", 0755);
 	test_bad_values();
 	test_owner();
+	test_apart();
 	test_descriptor();
 	test_file_system();
 	test_empty();
