@@ -291,6 +291,23 @@ static int replace_entry(struct incfs_node *node, u32 block,
 	return err;
 }
 
+/*
+ * An entry may have survived a crash without its bytes, or lead behind the end of
+ * the image until that has grown. Who fills the block and has that synced wants
+ * to find it: so what is there is left only if it is right.
+ */
+static int check_stored(struct incfs_node *node, u32 block, const struct incfs_extent *extent)
+{
+	void *page = kmalloc(INCFS_BLOCK_SIZE, GFP_KERNEL);
+	int err;
+
+	if (!page)
+		return -ENOMEM;
+	err = incfs_blocks_read(node, block, extent, page);
+	kfree(page);
+	return err;
+}
+
 int incfs_blocks_store(struct incfs_node *node, u32 block, const void *buf, u16 len, u16 flags)
 {
 	struct incfs_disk_extent before;
@@ -303,8 +320,11 @@ int incfs_blocks_store(struct incfs_node *node, u32 block, const void *buf, u16 
 	if (err)
 		return err;
 	parse_entry(node, block, &before, &extent);
-	if (extent.size)
-		return 0;
+	if (extent.size) {
+		err = check_stored(node, block, &extent);
+		if (err != -EBADMSG)
+			return err;
+	}
 
 	extent.size = len;
 	extent.flags = flags;

@@ -172,6 +172,14 @@ static void test_rot(void)
 	   "its neighbours are");
 	fill_lz4(&fs, ino, 2, BLOCK);
 	ok(block_reads(&fs, "file", ino, 2, BLOCK), "it is when it was filled again");
+	expected_block(ino, 0, buf);
+	found = memmem(map, st.st_size, buf, BLOCK);
+	if (!found)
+		bail_out("the block is not in the image");
+	found[99] ^= 4;
+	fill_raw(&fs, ino, 0, BLOCK);
+	ok(block_reads(&fs, "file", ino, 0, BLOCK),
+	   "so is one that was filled again before anybody had read it");
 	munmap(map, st.st_size);
 
 	/* The image loses its end under the mount. */
