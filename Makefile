@@ -69,7 +69,7 @@ $(O)/%/incfs.ko: FORCE
 		"and pahole must be installed" >&2; rm -f $@; exit 1; }
 
 install: headers = /lib/modules/$(firstword $(releases))/build
-install: native		## module, programs and policies of `make` (root)
+install: native		## module, programs, manual and policies of `make` (root)
 	@test -e $(O)/$(firstword $(releases))/incfs.ko || \
 		{ echo "nothing to install: run 'make' first" >&2; exit 1; }
 	$(MAKE) -C $(headers) M=$(abspath $(O)/$(firstword $(releases))) \
@@ -77,15 +77,17 @@ install: native		## module, programs and policies of `make` (root)
 		$(if $(DESTDIR),INSTALL_MOD_PATH=$(DESTDIR)) modules_install
 	$(if $(DESTDIR),,depmod $(firstword $(releases)))
 	$(INSTALL) -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/incfs \
-		$(DESTDIR)$(PREFIX)/include/incfs
+		$(DESTDIR)$(PREFIX)/include/incfs $(DESTDIR)$(PREFIX)/share/man/man1
 	$(if $(BINARIES),$(INSTALL) $(BINARIES) $(DESTDIR)$(PREFIX)/bin)
 	$(if $(POLICIES),$(INSTALL) -m 644 $(POLICIES) $(DESTDIR)$(PREFIX)/lib/incfs)
 	$(if $(HEADERS),$(INSTALL) -m 644 $(HEADERS) $(DESTDIR)$(PREFIX)/include/incfs)
+	$(INSTALL) -m 644 docs/incfs.1 $(DESTDIR)$(PREFIX)/share/man/man1
 
 uninstall:		## what install put there, for the running kernel (root)
 	rm -f $(DESTDIR)/lib/modules/$(firstword $(releases))/updates/incfs.ko*
 	$(if $(DESTDIR),,depmod $(firstword $(releases)))
-	rm -f $(addprefix $(DESTDIR)$(PREFIX)/bin/,$(notdir $(BINARIES)))
+	rm -f $(addprefix $(DESTDIR)$(PREFIX)/bin/,$(notdir $(BINARIES))) \
+		$(DESTDIR)$(PREFIX)/share/man/man1/incfs.1
 	rm -rf $(DESTDIR)$(PREFIX)/lib/incfs $(DESTDIR)$(PREFIX)/include/incfs
 
 check:			## all tests, in guests with each kernel (TESTS='glob', KERNELS='6.12')
