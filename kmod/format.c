@@ -362,8 +362,9 @@ static bool is_zero(const void *buf, size_t len)
 	return !len;
 }
 
-bool incfs_format_is_unwritten(const void *buf, size_t len)
+bool incfs_format_is_unwritten(const void *buf, size_t len, __u64 offset)
 {
+	size_t cut = INCFS_BLOCK_SIZE - offset % INCFS_BLOCK_SIZE;
 	const struct incfs_disk_header *header = buf;
 	const struct incfs_disk_block_map *map = buf;
 	const struct incfs_disk_dir_action *dir = buf;
@@ -372,18 +373,22 @@ bool incfs_format_is_unwritten(const void *buf, size_t len)
 	const char *why;
 	size_t size;
 
-	if (len < sizeof(*header) || is_zero(buf, sizeof(*header)))
+	if (len < sizeof(*header) || is_zero(buf, cut < sizeof(*header) ? cut : sizeof(*header)))
 		return true;
+	/* The size may be cut in two, if there is nothing behind it. */
 	if (check_size(header, &why))
-		return false;
+		return is_zero(&header->h_record_crc, sizeof(*header) -
+			       offsetof(struct incfs_disk_header, h_record_crc));
 	size = le16_to_cpu(header->h_record_size);
 	if (len < size)
 		return true;
 	if (le32_to_cpu(header->h_record_crc) == record_crc(buf, size))
 		return false;
+	if (cut < size && is_zero(bytes + cut, size - cut))
+		return true;
 	switch (header->h_md_entry_type) {
 	case INCFS_RECORD_INODE:
-		return !inode->i_mode;
+		return !(le16_to_cpu(inode->i_mode) & S_IFMT);
 	case INCFS_RECORD_BLOCK_MAP:
 		return !map->m_block_count;
 	case INCFS_RECORD_DIR_ACTION:

@@ -244,10 +244,11 @@ int incfs_format_parse_record(const void *buf, size_t size, __u64 offset, __u64 
 			      struct incfs_record *record, const char **why);
 /*
  * Has the record at the start of @buf, which no parser takes, been cut off by a
- * crash? Pages of it that were not written yet are zeros: its whole header, or
- * the member at its end that is never zero. Anything else is damage.
+ * crash? What of it was not written yet is zeros: its whole header, the member at
+ * its end that is never zero, or all that lies on one side of a multiple of 4096.
+ * Anything else is damage.
  */
-bool incfs_format_is_unwritten(const void *buf, size_t len);
+bool incfs_format_is_unwritten(const void *buf, size_t len, __u64 offset);
 /* Check the items of an inode of type @mode (S_IFMT). */
 int incfs_format_check_items(const void *items, size_t len, __u16 mode, const char **why);
 /* Take the item at the start of *@items off; false at the end, or if it is cut off. */

@@ -75,7 +75,7 @@ static int fetch_record(struct incfs_walk *walk, struct incfs_record *record)
 	if (!err)
 		err = incfs_format_parse_record(buf, size, walk->offset, walk->image_size,
 						record, &walk->why);
-	if (err && incfs_format_is_unwritten(buf, len)) {
+	if (err && incfs_format_is_unwritten(buf, len, walk->offset)) {
 		walk->torn = walk->offset;
 		walk->why = NULL;
 		err = 0;
