@@ -1,12 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Incremental FS: page faults whose wait has failed.
+ * Incremental FS: page faults whose wait has failed, and those that are on.
  *
  * A fault that drops its locks to wait has to be taken again, whatever came of
  * the wait. What failed is kept here for that moment, by task and block. The
  * table is small and the newest entry replaces the oldest: an entry that is
  * lost costs its task a second wait, nothing else. An entry that its task
  * never came back for, because it was killed, is too old soon.
+ *
+ * A fault of a stored block goes through the page cache. Where the block turns
+ * out to be damaged there, it is not waited for in that place, whose error is
+ * lost: read_folio() knows by the list that it was called by a fault, which is
+ * taken again and then waits as above.
  */
 #include <linux/jiffies.h>
 #include <linux/sched.h>
@@ -43,6 +48,33 @@ bool incfs_expired_take(const struct incfs_access *access)
 		found |= time_before(jiffies, entry->when + HZ);
 		entry->task = 0;
 	}
+	spin_unlock(&mnt->pending_lock);
+	return found;
+}
+
+void incfs_faulting_begin(struct incfs_mount *mnt, struct incfs_faulting *faulting)
+{
+	faulting->task = current;
+	spin_lock(&mnt->pending_lock);
+	list_add(&faulting->list, &mnt->faulting);
+	spin_unlock(&mnt->pending_lock);
+}
+
+void incfs_faulting_end(struct incfs_mount *mnt, struct incfs_faulting *faulting)
+{
+	spin_lock(&mnt->pending_lock);
+	list_del(&faulting->list);
+	spin_unlock(&mnt->pending_lock);
+}
+
+bool incfs_faulting_is(struct incfs_mount *mnt)
+{
+	struct incfs_faulting *faulting;
+	bool found = false;
+
+	spin_lock(&mnt->pending_lock);
+	list_for_each_entry(faulting, &mnt->faulting, list)
+		found |= faulting->task == current;
 	spin_unlock(&mnt->pending_lock);
 	return found;
 }

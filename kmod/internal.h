@@ -122,6 +122,12 @@ struct incfs_expired {
 	unsigned long when;		/* jiffies */
 };
 
+/* struct incfs_faulting - a page fault that must not wait in the page cache (expired.c) */
+struct incfs_faulting {
+	struct list_head list;
+	const struct task_struct *task;
+};
+
 /* What a mount counts, for struct incfs_stats. */
 enum incfs_stat {
 	INCFS_STAT_BLOCKS_FILLED,
@@ -166,6 +172,7 @@ struct incfs_mount {
 	wait_queue_head_t pending_wait;	/* readers of ".cmd" */
 	struct incfs_expired expired[INCFS_EXPIRED_MAX];	/* P */
 	unsigned int next_expired;	/* P */
+	struct list_head faulting;	/* P: struct incfs_faulting */
 
 	struct incfs_policy_use policy;
 	atomic64_t stats[INCFS_NR_STATS];
@@ -418,5 +425,9 @@ u32 incfs_pending_count(struct incfs_mount *mnt);
 void incfs_expired_add(const struct incfs_access *access);
 /* Has the wait of this task for access->read.block just failed? Says so once. */
 bool incfs_expired_take(const struct incfs_access *access);
+/* Between these the task is in the page cache, and would rather retry than wait. */
+void incfs_faulting_begin(struct incfs_mount *mnt, struct incfs_faulting *faulting);
+void incfs_faulting_end(struct incfs_mount *mnt, struct incfs_faulting *faulting);
+bool incfs_faulting_is(struct incfs_mount *mnt);
 
 #endif /* _INCFS_INTERNAL_H */

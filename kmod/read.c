@@ -158,6 +158,8 @@ static int incfs_read_folio(struct file *file, struct folio *folio)
 		return ret;
 	}
 	folio_unlock(folio);
+	if (incfs_faulting_is(access.node->mnt))
+		return AOP_TRUNCATED_PAGE;
 	ret = incfs_pending_wait(&access);
 	return ret ?: AOP_TRUNCATED_PAGE;
 }
@@ -242,6 +244,27 @@ static vm_fault_t wait_and_retry(struct vm_fault *vmf, struct incfs_access *acce
 	return VM_FAULT_RETRY | VM_FAULT_MAJOR;
 }
 
+/*
+ * A fault of a stored block. The page cache will drop the lock for a first
+ * attempt that may be repeated, whose error it forgets: such a one never waits
+ * there. Others wait under their lock.
+ */
+static vm_fault_t fault_stored(struct vm_fault *vmf, struct incfs_mount *mnt)
+{
+	struct incfs_faulting faulting;
+	struct file *file;
+	vm_fault_t ret;
+
+	if (!fault_flag_allow_retry_first(vmf->flags) || vmf->flags & FAULT_FLAG_RETRY_NOWAIT)
+		return filemap_fault(vmf);
+	file = get_file(vmf->vma->vm_file);
+	incfs_faulting_begin(mnt, &faulting);
+	ret = filemap_fault(vmf);
+	incfs_faulting_end(mnt, &faulting);
+	fput(file);
+	return ret;
+}
+
 static vm_fault_t incfs_fault(struct vm_fault *vmf)
 {
 	struct address_space *mapping = vmf->vma->vm_file->f_mapping;
@@ -258,7 +281,7 @@ static vm_fault_t incfs_fault(struct vm_fault *vmf)
 	if (state < 0)
 		return vmf_error(state);
 	if (state != INCFS_ABSENT)
-		return filemap_fault(vmf);
+		return fault_stored(vmf, node->mnt);
 	if (vmf->flags & FAULT_FLAG_RETRY_NOWAIT)
 		return VM_FAULT_RETRY;
 	if (incfs_expired_take(&access))

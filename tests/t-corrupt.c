@@ -192,11 +192,38 @@ static void test_rot(void)
 	fs_unmount(&fs);
 }
 
+/* The first touch of a damaged block waits as any other: once. */
+static void test_first_touch(void)
+{
+	struct test_fs fs = { .image = "touch.img", .dir = "touch",
+			      .options = "read_timeout_ms=300" };
+	enum read_how how;
+	struct incfs_stats stats;
+	struct reader reader;
+
+	for (how = READ_PREAD; how <= READ_MAPPED; how++) {
+		if (image_tool("blocks", fs.image, text, sizeof(text)))
+			bail_out("image.py: %s", text);
+		fs_mount(&fs);
+		reader_run(&reader, &fs, "file", 1, how);
+		if (ioctl(fs.cmd, INCFS_IOC_GET_STATS, &stats))
+			bail_out("GET_STATS");
+		ok(reader.got == -1 && reader.error == (how == READ_MAPPED ? EFAULT : ETIME),
+		   "the first %s of a damaged block times out",
+		   how == READ_MAPPED ? "touch" : "read");
+		is_int(stats.waits, 1, "after one wait");
+		is_int(stats.waits_expired, 1, "and no other");
+		ok(stats.blocks_damaged >= 1, "the damage is counted");
+		fs_unmount(&fs);
+	}
+}
+
 int main(void)
 {
 	test_faults();
 	test_garbage();
 	test_blocks();
+	test_first_touch();
 	test_rot();
 	return done();
 }
