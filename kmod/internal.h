@@ -164,7 +164,7 @@ struct incfs_mount {
 	u32 nr_nodes;			/* T: the root included */
 	u64 next_ino;			/* T */
 
-	spinlock_t pending_lock;
+	spinlock_t pending_lock;	/* of P */
 	struct list_head pending;	/* P: struct incfs_pending by serial number */
 	DECLARE_HASHTABLE(pending_hash, INCFS_PENDING_BITS);	/* P: by inode and block */
 	u64 last_serial;		/* P */
