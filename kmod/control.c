@@ -167,6 +167,8 @@ static const struct control_ioctl control_ioctls[] = {
 	{ INCFS_IOC_SET_POLICY, true, incfs_change_policy },
 	{ INCFS_IOC_GET_STATS, false, incfs_query_stats },
 	{ INCFS_IOC_SHARE, true, incfs_fill_share },
+	{ INCFS_IOC_CREATE, true, incfs_change_create },
+	{ INCFS_IOC_GET_ATTRS, false, incfs_query_attrs },
 };
 
 union control_arg {
@@ -177,6 +179,8 @@ union control_arg {
 	struct incfs_policy_choice policy;
 	struct incfs_stats stats;
 	struct incfs_share share;
+	struct incfs_create create;
+	struct incfs_get_attrs attrs;
 };
 
 /* Programs may have been compiled with a structure of another size. */

@@ -15,6 +15,7 @@
 #include <linux/fs.h>
 #include <linux/mount.h>
 #include <linux/slab.h>
+#include <linux/statfs.h>
 
 #include "internal.h"
 
@@ -72,6 +73,19 @@ int incfs_image_sync_range(struct incfs_image *image, u64 first, u64 last)
 	if (incfs_image_writable(image))
 		err = vfs_fsync_range(image->file, first, last, 0);
 	revert_creds(old);
+	return err;
+}
+
+int incfs_image_room(struct incfs_image *image, u64 *bytes)
+{
+	const struct cred *old = override_creds(image->cred);
+	struct kstatfs stat;
+	int err;
+
+	err = vfs_statfs(&image->file->f_path, &stat);
+	revert_creds(old);
+	if (!err)
+		*bytes = stat.f_bavail * stat.f_bsize;
 	return err;
 }
 

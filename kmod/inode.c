@@ -7,6 +7,7 @@
  */
 #include <linux/fs.h>
 #include <linux/pagemap.h>
+#include <linux/stat.h>
 
 #include "internal.h"
 
@@ -22,45 +23,109 @@ static int incfs_setattr(struct mnt_idmap *idmap, struct dentry *dentry, struct 
 	return -EROFS;
 }
 
-static const struct inode_operations incfs_file_iops = {
+/* Blocks are those that the image has; to count them may take a read of its map. */
+static int incfs_file_getattr(struct mnt_idmap *idmap, const struct path *path,
+			      struct kstat *stat, u32 request_mask, unsigned int flags)
+{
+	struct inode *inode = d_inode(path->dentry);
+	u64 bytes;
+	int err;
+
+	generic_fillattr(idmap, request_mask, inode, stat);
+	if (!(request_mask & STATX_BLOCKS))
+		return 0;
+	err = incfs_blocks_stored(incfs_inode_node(inode), &bytes);
+	if (err == -EINTR)
+		return err;
+	if (err)
+		stat->result_mask &= ~STATX_BLOCKS;
+	else
+		stat->blocks = DIV_ROUND_UP_ULL(bytes, 512);
+	return 0;
+}
+
+static const char *incfs_get_link(struct dentry *dentry, struct inode *inode,
+				  struct delayed_call *done)
+{
+	char *target;
+
+	/* Without a reference to anything, nothing may be waited for. */
+	if (!dentry)
+		return ERR_PTR(-ECHILD);
+	target = incfs_attrs_target(incfs_inode_node(inode));
+	if (!IS_ERR(target))
+		set_delayed_call(done, kfree_link, target);
+	return target;
+}
+
+static const struct inode_operations command_iops = {
 	.permission = incfs_permission,
 	.setattr = incfs_setattr,
 };
 
-static const struct inode_operations incfs_dir_iops = {
+static const struct inode_operations file_iops = {
+	.permission = incfs_permission,
+	.getattr = incfs_file_getattr,
+	.setattr = incfs_setattr,
+	.listxattr = incfs_attrs_list,
+};
+
+static const struct inode_operations dir_iops = {
 	.lookup = incfs_lookup,
 	.permission = incfs_permission,
 	.setattr = incfs_setattr,
+	.listxattr = incfs_attrs_list,
 };
 
-static void init_times(struct inode *inode)
-{
-	struct timespec64 epoch = {};
+static const struct inode_operations symlink_iops = {
+	.get_link = incfs_get_link,
+	.setattr = incfs_setattr,
+};
 
-	/* Format v1 keeps no times. */
-	inode_set_atime_to_ts(inode, epoch);
-	inode_set_mtime_to_ts(inode, epoch);
-	inode_set_ctime_to_ts(inode, epoch);
+static void init_times(struct inode *inode, struct timespec64 time)
+{
+	inode_set_atime_to_ts(inode, time);
+	inode_set_mtime_to_ts(inode, time);
+	inode_set_ctime_to_ts(inode, time);
+}
+
+/*
+ * Programs with another's rights are for who could have them anyway: what a file
+ * holds comes from who may write to ".cmd".
+ */
+static umode_t inode_mode(const struct incfs_node *node)
+{
+	const struct incfs_mount *mnt = node->mnt;
+
+	if (!S_ISREG(node->mode) ||
+	    (uid_eq(mnt->cmd_uid, GLOBAL_ROOT_UID) && !(mnt->cmd_mode & 0022)))
+		return node->mode;
+	return node->mode & ~(S_ISUID | S_ISGID);
 }
 
 static void init_node_inode(struct inode *inode, struct incfs_node *node)
 {
 	inode->i_private = node;
-	inode->i_mode = node->mode;
-	init_times(inode);
+	inode->i_mode = inode_mode(node);
+	i_uid_write(inode, node->uid);
+	i_gid_write(inode, node->gid);
+	init_times(inode, (struct timespec64) { node->mtime_sec, node->mtime_nsec });
 	if (S_ISDIR(node->mode)) {
-		inode->i_op = &incfs_dir_iops;
+		inode->i_op = &dir_iops;
 		inode->i_fop = &incfs_dir_fops;
 		/* Subdirectories are not counted, which 1 tells to find(1). */
 		set_nlink(inode, 1);
 		return;
 	}
-	inode->i_op = &incfs_file_iops;
+	inode->i_size = node->size;
+	set_nlink(inode, node->nr_names);
+	if (S_ISLNK(node->mode)) {
+		inode->i_op = &symlink_iops;
+		return;
+	}
+	inode->i_op = &file_iops;
 	inode->i_fop = &incfs_file_fops;
 	inode->i_mapping->a_ops = &incfs_file_aops;
-	inode->i_size = node->size;
-	inode->i_blocks = DIV_ROUND_UP_ULL(node->size, 512);
-	set_nlink(inode, node->nr_names);
 }
 
 struct inode *incfs_inode_get(struct super_block *sb, struct incfs_node *node)
@@ -87,9 +152,9 @@ struct inode *incfs_inode_get_command(struct super_block *sb)
 		inode->i_mode = S_IFREG | mnt->cmd_mode;
 		inode->i_uid = mnt->cmd_uid;
 		inode->i_gid = mnt->cmd_gid;
-		inode->i_op = &incfs_file_iops;
+		inode->i_op = &command_iops;
 		inode->i_fop = &incfs_control_fops;
-		init_times(inode);
+		init_times(inode, (struct timespec64) {});
 		unlock_new_inode(inode);
 	}
 	return inode;

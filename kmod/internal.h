@@ -35,7 +35,7 @@ struct fs_context;
 struct incfs_mount;
 
 /*
- * struct incfs_node - a file or directory as the image has it
+ * struct incfs_node - a file, directory or symbolic link as the image has it
  *
  * Made by a record of the image or by an instruction, and kept until unmount:
  * an inode without a name stays in the image too.
@@ -46,24 +46,32 @@ struct incfs_mount;
 struct incfs_node {
 	struct incfs_mount *mnt;	/* I */
 	u64 ino;			/* I */
-	u64 size;			/* I: in bytes */
+	u64 size;			/* I: in bytes; of a symbolic link's target */
 	umode_t mode;			/* I */
-	u32 nr_blocks;			/* I: 0 for a directory */
+	u16 items_len;			/* I: bytes of items in its attributes (attrs.c) */
+	u32 nr_blocks;			/* I: 0 but for a regular file */
+	u32 uid, gid;			/* I */
+	u32 mtime_nsec;			/* I */
 	unsigned int nr_names;		/* T: names that refer to this node */
+	s64 mtime_sec;			/* I */
+	u64 attrs_offset;		/* I: of its attribute record, 0 for none */
 
-	/* Regular files: */
-	struct mutex map_lock;		/* of who writes the block map */
-	u64 map_offset;			/* M: 0 when no block map is written yet */
-	u32 writing;			/* M: block whose entry is being written, or none */
-	u32 written;			/* M: grows with each entry written */
-	bool counted;			/* M: whether blocks are counted in @stored */
-	struct xarray bad;		/* offsets of stored blocks that failed their check */
-	atomic64_t stored;		/* bytes in the image, less those of bad blocks */
-
-	/* Directories: */
-	struct incfs_node *parent;	/* T: NULL when it has no name */
-	struct xarray names;		/* T: struct incfs_name by cookie */
-	unsigned long next_cookie;	/* T: grows, so that listings keep their order */
+	union {
+		struct {	/* Regular files: */
+			struct mutex map_lock;	/* of who writes the block map */
+			u64 map_offset;		/* M: 0 when no block map is written yet */
+			u32 writing;		/* M: block whose entry is being written */
+			u32 written;		/* M: grows with each entry written */
+			bool counted;		/* M: whether blocks are counted in @stored */
+			struct xarray bad;	/* offsets of blocks that failed their check */
+			atomic64_t stored;	/* bytes in the image, but for bad blocks */
+		};
+		struct {	/* Directories: */
+			struct incfs_node *parent;	/* T: NULL when it has no name */
+			struct xarray names;		/* T: struct incfs_name by cookie */
+			unsigned long next_cookie;	/* T: grows, in order of listing */
+		};
+	};
 };
 
 /* struct incfs_name - an entry of a directory; all of it under tree_lock */
@@ -103,7 +111,7 @@ struct incfs_image {
 
 /* struct incfs_new_node - what is written to the image for a new inode */
 struct incfs_new_node {
-	u64 ino;
+	u64 ino;				/* set by incfs_tree_new() */
 	u64 size;
 	umode_t mode;
 	const struct incfs_attrs *attrs;	/* NULL: none; its ino does not matter */
@@ -272,6 +280,8 @@ int incfs_image_pwrite(struct incfs_image *image, const void *buf, size_t len, u
 int incfs_image_sync(struct incfs_image *image);
 /* Sync the bytes from @first to @last, and no more than it takes to have them. */
 int incfs_image_sync_range(struct incfs_image *image, u64 first, u64 last);
+/* Bytes that the image's file system has free for it to grow. */
+int incfs_image_room(struct incfs_image *image, u64 *bytes);
 /* Write the superblock of an image that holds nothing yet. */
 int incfs_image_format(struct incfs_image *image);
 /* Write @len bytes of a block where there is room; *@offset says where. */
@@ -300,10 +310,12 @@ int incfs_tree_load_node(struct incfs_mount *mnt, u64 ino, u64 size, umode_t mod
 			 const char **why);
 int incfs_tree_load_map(struct incfs_mount *mnt, u64 ino, u64 offset, u32 count,
 			const char **why);
+int incfs_tree_load_attrs(struct incfs_mount *mnt, const struct incfs_record *record,
+			  const char **why);
 int incfs_tree_load_name(struct incfs_mount *mnt, const struct incfs_record *record,
 			 const char **why);
 /* Instructions: the image first, then the tree. Errors as in the UAPI header. */
-int incfs_tree_new_file(struct incfs_mount *mnt, u64 size, umode_t mode, u64 *ino);
+int incfs_tree_new(struct incfs_mount *mnt, struct incfs_new_node *fresh);
 int incfs_tree_add(struct incfs_mount *mnt, u64 dir, u64 ino, const char *name, size_t len);
 int incfs_tree_remove(struct incfs_mount *mnt, u64 dir, u64 ino, const char *name, size_t len);
 /* Look-ups. The node stays until unmount; the name as long as tree_lock is held. */
@@ -311,6 +323,22 @@ struct incfs_node *incfs_tree_node(struct incfs_mount *mnt, u64 ino);
 struct incfs_name *incfs_tree_find(struct incfs_node *dir, const char *name, size_t len);
 /* Copy the first entry of @dir from *@cookie on; false at the end. */
 bool incfs_tree_list(struct incfs_node *dir, u64 *cookie, struct incfs_tree_entry *entry);
+
+/* attrs.c APIs: what an inode has in its attribute record, read when it is asked for */
+extern const struct xattr_handler *const incfs_xattr_handlers[];
+/* Check items, as they are in @attrs, of an inode of this type and size. */
+int incfs_attrs_check(const struct incfs_attrs *attrs, umode_t mode, u64 size, const char **why);
+/*
+ * Read the attributes of @node; the items are in *@buf, which the caller frees
+ * with kfree(). EUCLEAN: they are damaged.
+ */
+int incfs_attrs_read(struct incfs_node *node, struct incfs_attrs *attrs, void **buf);
+/* The target of a symbolic link, for the caller to kfree(), or an ERR_PTR(). */
+char *incfs_attrs_target(struct incfs_node *node);
+/* Find an item by type and, for an extended attribute, name. */
+bool incfs_attrs_find(const struct incfs_attrs *attrs, enum incfs_item_type type,
+		      const char *name, struct incfs_item *item);
+ssize_t incfs_attrs_list(struct dentry *dentry, char *list, size_t size);
 
 /* inode.c APIs: */
 struct inode *incfs_inode_get(struct super_block *sb, struct incfs_node *node);
@@ -346,12 +374,14 @@ int incfs_fill_share(struct file *file, void *arg);
 int incfs_change_instruction(struct file *file, const struct incfs_instruction *arg,
 			     struct incfs_instruction __user *uarg);
 int incfs_change_policy(struct file *file, void *arg);
+int incfs_change_create(struct file *file, void *arg);
 
 /* query.c APIs: */
 int incfs_query_info(struct file *file, void *arg);
 int incfs_query_present(struct file *file, void *arg);
 int incfs_query_pending(struct file *file, void *arg);
 int incfs_query_stats(struct file *file, void *arg);
+int incfs_query_attrs(struct file *file, void *arg);
 
 /* blocks.c APIs: blocks of a file, by its block map */
 

@@ -2,6 +2,7 @@
 /* Incremental FS: what a loader can ask through ".cmd". */
 #include <linux/fs.h>
 #include <linux/sched.h>
+#include <linux/slab.h>
 #include <linux/uaccess.h>
 
 #include "internal.h"
@@ -158,4 +159,44 @@ int incfs_query_stats(struct file *file, void *arg)
 	stats->wait_ns = atomic64_read(&counts[INCFS_STAT_WAIT_NS]);
 	stats->blocks_pending = incfs_pending_count(mnt);
 	return 0;
+}
+
+static void describe_node(struct incfs_node *node, struct incfs_get_attrs *arg)
+{
+	arg->size = node->size;
+	arg->mtime_sec = node->mtime_sec;
+	arg->mtime_nsec = node->mtime_nsec;
+	arg->uid = node->uid;
+	arg->gid = node->gid;
+	arg->mode = node->mode;
+	down_read(&node->mnt->tree_lock);
+	arg->nr_names = node->nr_names;
+	up_read(&node->mnt->tree_lock);
+}
+
+int incfs_query_attrs(struct file *file, void *arg)
+{
+	struct incfs_get_attrs *get = arg;
+	u32 room = get->items_len;
+	struct incfs_attrs attrs;
+	struct incfs_node *node;
+	void *buf;
+	int err;
+
+	if (get->reserved)
+		return -EINVAL;
+	node = incfs_tree_node(incfs_file_mount(file), get->ino);
+	if (!node)
+		return -ENOENT;
+	describe_node(node, get);
+	get->items_len = node->items_len;
+	if (room < node->items_len)
+		return -ERANGE;
+	err = incfs_attrs_read(node, &attrs, &buf);
+	if (err)
+		return err;
+	if (copy_to_user(u64_to_user_ptr(get->items), attrs.items, attrs.items_len))
+		err = -EFAULT;
+	kfree(buf);
+	return err;
 }

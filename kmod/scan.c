@@ -35,8 +35,10 @@ static int scan_record(void *arg, const struct incfs_record *record, const char 
 					   record->map.count, why);
 	case INCFS_RECORD_DIR_ACTION:
 		return incfs_tree_load_name(mnt, record, why);
+	case INCFS_RECORD_ATTRS:
+		return incfs_tree_load_attrs(mnt, record, why);
 	default:
-		*why = "attributes are not known yet";
+		*why = "unknown record type";
 		return -EINVAL;
 	}
 }

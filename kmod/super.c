@@ -69,17 +69,25 @@ static int incfs_statfs(struct dentry *dentry, struct kstatfs *stat)
 {
 	struct incfs_mount *mnt = incfs_sb_mount(dentry->d_sb);
 	u32 nr_files;
+	u64 room;
+	int err;
 
+	err = incfs_image_room(&mnt->image, &room);
+	if (err)
+		return err;
 	down_read(&mnt->tree_lock);
 	nr_files = mnt->nr_nodes;
 	up_read(&mnt->tree_lock);
 	stat->f_type = INCFS_MAGIC_NUMBER;
 	stat->f_bsize = INCFS_BLOCK_SIZE;
-	stat->f_blocks = incfs_image_size(&mnt->image) >> INCFS_BLOCK_SHIFT;
+	stat->f_bfree = room >> INCFS_BLOCK_SHIFT;
+	stat->f_bavail = stat->f_bfree;
+	stat->f_blocks = (incfs_image_size(&mnt->image) >> INCFS_BLOCK_SHIFT) + stat->f_bfree;
 	stat->f_files = mnt->max_files;
 	stat->f_ffree = mnt->max_files - nr_files;
 	stat->f_namelen = INCFS_NAME_MAX;
-	stat->f_fsid = u64_to_fsid(huge_encode_dev(dentry->d_sb->s_dev));
+	/* A device number is used again when its mount has gone; together they are not. */
+	stat->f_fsid = u64_to_fsid(mnt->id << 32 | new_encode_dev(dentry->d_sb->s_dev));
 	return 0;
 }
 
@@ -139,7 +147,8 @@ int incfs_fill_super(struct super_block *sb, struct fs_context *fc)
 	sb->s_blocksize_bits = INCFS_BLOCK_SHIFT;
 	sb->s_maxbytes = MAX_LFS_FILESIZE;
 	sb->s_time_gran = 1;
-	sb->s_flags |= SB_NOATIME | SB_NODEV | SB_NOSUID;
+	sb->s_flags |= SB_NOATIME;
+	sb->s_xattr = incfs_xattr_handlers;
 	err = super_setup_bdi(sb);
 	if (err)
 		return err;
@@ -172,5 +181,6 @@ struct file_system_type incfs_fs_type = {
 	.name = INCFS_NAME,
 	.init_fs_context = incfs_init_context,
 	.kill_sb = incfs_kill_sb,
+	.fs_flags = FS_ALLOW_IDMAP,
 };
 MODULE_ALIAS_FS(INCFS_NAME);

@@ -104,13 +104,26 @@ static struct incfs_node *node_alloc(struct incfs_mount *mnt, u64 ino, u64 size,
 	node->ino = ino;
 	node->size = size;
 	node->mode = (mode & S_IFMT) | (mode & 0555);
-	if (S_ISREG(mode))
+	if (S_ISREG(mode)) {
 		node->nr_blocks = incfs_format_blocks(size);
-	mutex_init(&node->map_lock);
-	node->writing = INCFS_NO_BLOCK;
-	xa_init(&node->bad);
-	xa_init(&node->names);
+		mutex_init(&node->map_lock);
+		node->writing = INCFS_NO_BLOCK;
+		xa_init(&node->bad);
+	} else if (S_ISDIR(mode)) {
+		xa_init(&node->names);
+	}
 	return node;
+}
+
+static void set_attrs(struct incfs_node *node, const struct incfs_attrs *attrs, u64 offset)
+{
+	node->mode = (node->mode & S_IFMT) | attrs->mode;
+	node->uid = attrs->uid;
+	node->gid = attrs->gid;
+	node->mtime_sec = attrs->mtime_sec;
+	node->mtime_nsec = attrs->mtime_nsec;
+	node->items_len = attrs->items_len;
+	node->attrs_offset = offset;
 }
 
 /* Take @node into the tree; its slot is there, or is made now. */
@@ -166,47 +179,22 @@ int incfs_tree_load_map(struct incfs_mount *mnt, u64 ino, u64 offset, u32 count,
 	return 0;
 }
 
-int incfs_tree_new_file(struct incfs_mount *mnt, u64 size, umode_t mode, u64 *ino)
+int incfs_tree_load_attrs(struct incfs_mount *mnt, const struct incfs_record *record,
+			  const char **why)
 {
-	struct incfs_new_node fresh;
-	struct incfs_node *node;
-	int err;
+	struct incfs_node *node = incfs_tree_node(mnt, record->attrs.ino);
 
-	if (!S_ISREG(mode) && !S_ISDIR(mode))
-		return -EINVAL;
-	if (S_ISDIR(mode))
-		size = 0;
-	if (size > INCFS_FILE_SIZE_MAX)
-		return -EFBIG;
-
-	down_write(&mnt->tree_lock);
-	err = -ENFILE;
-	if (mnt->nr_nodes >= mnt->max_files || mnt->next_ino > INCFS_LAST_INO)
-		goto out_unlock;
-	err = -ENOMEM;
-	node = node_alloc(mnt, mnt->next_ino, size, mode);
+	*why = NULL;
 	if (!node)
-		goto out_unlock;
-	/* Make the slot now: nothing may fail once the record is written. */
-	err = xa_reserve(&mnt->nodes, node->ino, GFP_KERNEL);
-	if (err)
-		goto err_free_node;
-	fresh = (struct incfs_new_node) { .ino = node->ino, .size = size, .mode = node->mode };
-	err = incfs_image_append_node(&mnt->image, &fresh);
-	if (err)
-		goto err_release;
-	node->map_offset = fresh.map_offset;
-	err = insert_node(mnt, node);
-	*ino = node->ino;
-	goto out_unlock;
-
-err_release:
-	xa_release(&mnt->nodes, node->ino);
-err_free_node:
-	kmem_cache_free(node_cache, node);
-out_unlock:
-	up_write(&mnt->tree_lock);
-	return err;
+		*why = "attributes of no inode";
+	else if (node->attrs_offset)
+		*why = "second attributes of an inode";
+	else if (node->nr_names)
+		*why = "attributes of an inode that has a name already";
+	if (*why || incfs_attrs_check(&record->attrs, node->mode, node->size, why))
+		return -EUCLEAN;
+	set_attrs(node, &record->attrs, record->offset);
+	return 0;
 }
 
 /* A directory without entries has nothing below it. */
@@ -232,6 +220,9 @@ static int check_add(struct incfs_node *dir, struct incfs_node *node, const char
 		return -ENOTDIR;
 	*why = "the root as an entry";
 	if (node == dir->mnt->root)
+		return -EINVAL;
+	*why = "symbolic link without a target";
+	if (S_ISLNK(node->mode) && !node->attrs_offset)
 		return -EINVAL;
 	*why = "directory would be its own ancestor";
 	if (S_ISDIR(node->mode) && is_below(dir, node))
@@ -288,6 +279,39 @@ static void show_links(struct incfs_node *node)
 	incfs_inode_set_links(node->mnt->sb, node);
 }
 
+/* Make a name, in both indexes, that the tree does not count yet. */
+static int prepare_name(struct incfs_node *dir, struct incfs_node *node, const char *str,
+			size_t len, struct incfs_name **name, const char **why)
+{
+	int err;
+
+	err = check_add(dir, node, str, len, why);
+	if (err)
+		return err;
+	*why = NULL;
+	*name = name_alloc(dir, node, str, len);
+	if (!*name)
+		return -ENOMEM;
+	err = index_name(*name);
+	if (err)
+		kfree(*name);
+	return err;
+}
+
+static void drop_name(struct incfs_name *name)
+{
+	unindex_name(name);
+	kfree(name);
+}
+
+static void count_name(const struct incfs_name *name)
+{
+	name->dir->next_cookie++;
+	name->node->nr_names++;
+	if (S_ISDIR(name->node->mode))
+		name->node->parent = name->dir;
+}
+
 /* @commit: also write it to the image; false while the image is being read */
 static int add_name(struct incfs_mount *mnt, u64 dir_ino, u64 ino, const char *str, size_t len,
 		    bool commit, const char **why)
@@ -298,33 +322,20 @@ static int add_name(struct incfs_mount *mnt, u64 dir_ino, u64 ino, const char *s
 	int err;
 
 	lockdep_assert_held_write(&mnt->tree_lock);
-	err = check_add(dir, node, str, len, why);
+	err = prepare_name(dir, node, str, len, &name, why);
 	if (err)
 		return err;
-	*why = NULL;
-	name = name_alloc(dir, node, str, len);
-	if (!name)
-		return -ENOMEM;
-	err = index_name(name);
-	if (err)
-		goto err_free_name;
 	if (commit) {
 		err = incfs_image_append_dir(&mnt->image, INCFS_DIR_ADD, dir_ino, ino, str, len);
-		if (err)
-			goto err_unindex;
+		if (err) {
+			drop_name(name);
+			return err;
+		}
 	}
-	dir->next_cookie++;
-	node->nr_names++;
-	if (S_ISDIR(node->mode))
-		node->parent = dir;
-	show_links(node);
+	count_name(name);
+	if (commit)
+		show_links(node);
 	return 0;
-
-err_unindex:
-	unindex_name(name);
-err_free_name:
-	kfree(name);
-	return err;
 }
 
 static int remove_name(struct incfs_mount *mnt, u64 dir_ino, u64 ino, const char *str,
@@ -346,7 +357,7 @@ static int remove_name(struct incfs_mount *mnt, u64 dir_ino, u64 ino, const char
 		return -ENOENT;
 	node = name->node;
 	*why = "removal of a directory that is not empty";
-	if (!xa_empty(&node->names))
+	if (S_ISDIR(node->mode) && !xa_empty(&node->names))
 		return -ENOTEMPTY;
 	*why = NULL;
 	if (commit) {
@@ -355,11 +366,12 @@ static int remove_name(struct incfs_mount *mnt, u64 dir_ino, u64 ino, const char
 		if (err)
 			return err;
 	}
-	unindex_name(name);
-	kfree(name);
+	drop_name(name);
 	node->nr_names--;
-	node->parent = NULL;
-	show_links(node);
+	if (S_ISDIR(node->mode))
+		node->parent = NULL;
+	if (commit)
+		show_links(node);
 	return 0;
 }
 
@@ -377,6 +389,94 @@ int incfs_tree_load_name(struct incfs_mount *mnt, const struct incfs_record *rec
 				  record->dir.len, false, why);
 	up_write(&mnt->tree_lock);
 	return err == -ENOMEM ? err : err ? -EUCLEAN : 0;
+}
+
+static int check_new(const struct incfs_new_node *fresh)
+{
+	const char *why;
+
+	if (!S_ISREG(fresh->mode) && !S_ISDIR(fresh->mode) &&
+	    !(S_ISLNK(fresh->mode) && fresh->attrs))
+		return -EINVAL;
+	if (fresh->size > INCFS_FILE_SIZE_MAX)
+		return -EFBIG;
+	if (fresh->attrs && incfs_attrs_check(fresh->attrs, fresh->mode, fresh->size, &why))
+		return -EINVAL;
+	if (fresh->name_len && incfs_format_check_name(fresh->name, fresh->name_len, &why))
+		return fresh->name_len > INCFS_NAME_MAX ? -ENAMETOOLONG : -EINVAL;
+	return 0;
+}
+
+/* Write @node to the image, and have it in the tree; its slot is reserved. */
+static int commit_node(struct incfs_mount *mnt, struct incfs_node *node,
+		       struct incfs_new_node *fresh)
+{
+	struct incfs_name *name = NULL;
+	const char *why;
+	int err;
+
+	if (fresh->name_len) {
+		err = prepare_name(incfs_tree_node(mnt, fresh->dir), node, fresh->name,
+				   fresh->name_len, &name, &why);
+		if (err)
+			return err;
+	}
+	err = incfs_image_append_node(&mnt->image, fresh);
+	if (err) {
+		if (name)
+			drop_name(name);
+		return err;
+	}
+	if (S_ISREG(node->mode))
+		node->map_offset = fresh->map_offset;
+	node->attrs_offset = fresh->attrs_offset;
+	if (name)
+		count_name(name);
+	return insert_node(mnt, node);
+}
+
+/* Nothing may fail once the records are written, so all room is made before. */
+static int new_node(struct incfs_mount *mnt, struct incfs_new_node *fresh)
+{
+	struct incfs_node *node;
+	int err;
+
+	lockdep_assert_held_write(&mnt->tree_lock);
+	if (mnt->nr_nodes >= mnt->max_files || mnt->next_ino > INCFS_LAST_INO)
+		return -ENFILE;
+	node = node_alloc(mnt, mnt->next_ino, fresh->size, fresh->mode);
+	if (!node)
+		return -ENOMEM;
+	fresh->ino = node->ino;
+	fresh->mode = node->mode;
+	/* Any offset but 0 does until it is known: a symbolic link needs one to get a name. */
+	if (fresh->attrs)
+		set_attrs(node, fresh->attrs, INCFS_OFFSET_MAX);
+	err = xa_reserve(&mnt->nodes, node->ino, GFP_KERNEL);
+	if (err)
+		goto err_free_node;
+	err = commit_node(mnt, node, fresh);
+	if (err)
+		goto err_release;
+	return 0;
+
+err_release:
+	xa_release(&mnt->nodes, node->ino);
+err_free_node:
+	kmem_cache_free(node_cache, node);
+	return err;
+}
+
+int incfs_tree_new(struct incfs_mount *mnt, struct incfs_new_node *fresh)
+{
+	int err = check_new(fresh);
+
+	if (err)
+		return err;
+	down_write(&mnt->tree_lock);
+	err = new_node(mnt, fresh);
+	up_write(&mnt->tree_lock);
+	return err;
 }
 
 int incfs_tree_add(struct incfs_mount *mnt, u64 dir, u64 ino, const char *name, size_t len)
@@ -446,8 +546,10 @@ void incfs_tree_destroy(struct incfs_mount *mnt)
 		return;
 	rhashtable_free_and_destroy(&mnt->names, free_name, NULL);
 	xa_for_each(&mnt->nodes, ino, node) {
-		xa_destroy(&node->names);
-		xa_destroy(&node->bad);
+		if (S_ISDIR(node->mode))
+			xa_destroy(&node->names);
+		else if (S_ISREG(node->mode))
+			xa_destroy(&node->bad);
 		kmem_cache_free(node_cache, node);
 	}
 	xa_destroy(&mnt->nodes);

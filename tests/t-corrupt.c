@@ -23,22 +23,22 @@ static void reload_module(void)
 	close(fd);
 }
 
-static void test_faults(void)
+static void test_faults(const char *verb, int least)
 {
 	int number = 0, log = klog_open(), ret;
 	char image[32], want[64], name[128];
 	char *line, *rest = NULL;
 	unsigned long offset;
 
-	mkdir("faults", 0755);
-	if (image_tool("damage", "faults", text, sizeof(text)))
+	mkdir(verb, 0755);
+	if (image_tool(verb, verb, text, sizeof(text)))
 		bail_out("image.py: %s", text);
 	for (line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
 		if (sscanf(line, "%lu\t%127[^\n]", &offset, name) != 2)
 			bail_out("%s", line);
 		if (number % 8 == 7)
 			reload_module();
-		snprintf(image, sizeof(image), "faults/%d.img", number++);
+		snprintf(image, sizeof(image), "%s/%d.img", verb, number++);
 		ret = try_mount(image, "mnt", "");
 		ok(ret == -1 && (errno == EUCLEAN || errno == EINVAL), "%s: refused", name);
 		if (!ret)
@@ -46,7 +46,7 @@ static void test_faults(void)
 		snprintf(want, sizeof(want), "image offset %lu:", offset);
 		ok(klog_has(log, want), "%s: the log tells where", name);
 	}
-	ok(number > 60, "there are images for all faults (%d)", number);
+	ok(number > least, "%s: there are images for all faults (%d)", verb, number);
 	close(log);
 	reload_module();
 }
@@ -220,7 +220,8 @@ static void test_first_touch(void)
 
 int main(void)
 {
-	test_faults();
+	test_faults("damage", 60);
+	test_faults("damage-attrs", 20);
 	test_garbage();
 	test_blocks();
 	test_first_touch();

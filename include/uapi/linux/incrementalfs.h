@@ -431,13 +431,14 @@ struct incfs_attr_item {
  * @reserved:   0
  *
  * A symbolic link has one INCFS_ATTR_SYMLINK, others have none. All of it comes
- * to be, or nothing. The image is of no use to readers that know the format of
- * 2019 only from then on.
+ * to be, or nothing. A program that is to run with its owner's rights does so
+ * only where nobody but root may write to ".cmd". The image is of no use to
+ * readers that know the format of 2019 only from then on.
  *
  * Errors: those of struct incfs_new_file_instruction and of an addition by
  * struct incfs_dir_entry_instruction; EINVAL items that are not as above, or
- * @mtime_nsec out of range; E2BIG @items_len too large; EBADF the descriptor is
- * not open for writing; EROFS read-only mount.
+ * @mtime_nsec, @uid, @gid, @mode or @size out of range; E2BIG @items_len too
+ * large; EBADF the descriptor is not open for writing; EROFS read-only mount.
  */
 struct incfs_create {
 	__aligned_u64 ino;
