@@ -8,6 +8,7 @@
  * of waits.
  */
 #include <linux/compat.h>
+#include <linux/errseq.h>
 #include <linux/fs.h>
 #include <linux/module.h>
 #include <linux/mount.h>
@@ -140,9 +141,16 @@ static long process_instruction(struct file *file, struct incfs_instruction __us
 	return err;
 }
 
+/*
+ * What could not be written is told to each descriptor that was open then, also if
+ * it was somebody else's sync that has met the error, or one of our own.
+ */
 static int control_sync(struct file *file, void *arg)
 {
-	return incfs_image_sync(&incfs_file_mount(file)->image);
+	struct super_block *sb = file_inode(file)->i_sb;
+	int err = incfs_image_sync(&incfs_sb_mount(sb)->image);
+
+	return errseq_check_and_advance(&sb->s_wb_err, &file->f_sb_err) ?: err;
 }
 
 /*

@@ -11,6 +11,7 @@
  * the alignment leaves free is used for the next compressed blocks that fit.
  */
 #include <linux/cred.h>
+#include <linux/errseq.h>
 #include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/mount.h>
@@ -73,6 +74,8 @@ int incfs_image_sync_range(struct incfs_image *image, u64 first, u64 last)
 	if (incfs_image_writable(image))
 		err = vfs_fsync_range(image->file, first, last, 0);
 	revert_creds(old);
+	if (err)
+		errseq_set(&container_of(image, struct incfs_mount, image)->sb->s_wb_err, err);
 	return err;
 }
 

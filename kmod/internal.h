@@ -277,7 +277,7 @@ static inline bool incfs_image_writable(const struct incfs_image *image)
 /* Read or write all of @len bytes; a short file is EIO. */
 int incfs_image_pread(struct incfs_image *image, void *buf, size_t len, u64 offset);
 int incfs_image_pwrite(struct incfs_image *image, const void *buf, size_t len, u64 offset);
-int incfs_image_sync(struct incfs_image *image);
+int incfs_image_sync(struct incfs_image *image);	/* errors go to s_wb_err, too */
 /* Sync the bytes from @first to @last, and no more than it takes to have them. */
 int incfs_image_sync_range(struct incfs_image *image, u64 first, u64 last);
 /* Bytes that the image's file system has free for it to grow. */
