@@ -96,8 +96,8 @@ check:			## all tests, in guests with each kernel (TESTS='glob', KERNELS='6.12')
 check-debug:		## all tests on the debug kernel (KASAN, lockdep, kmemleak)
 	@tests/vm/check --debug
 
-check-long:		## check, and check-debug
-	@tests/vm/check --all
+check-long:		## check with crash tests that try much more, and check-debug
+	@INCFS_LONG=1 tests/vm/check --all
 
 check-native: native	## all tests on the running kernel (root)
 	+@$(MAKE) --no-print-directory modules user policies testprogs

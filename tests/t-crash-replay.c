@@ -16,7 +16,7 @@
  *   two halves of its own fsync by no flush and so loses pages of files there.
  *
  * INCFS_LONG=1 tries each flush, and many points between.
- * timeout: 400
+ * timeout: 1800
  */
 #define _GNU_SOURCE
 #include <endian.h>
@@ -174,22 +174,6 @@ static void set_image(struct test_fs *fs)
 	snprintf(fs->options, sizeof(fs->options), "read_timeout_ms=1");
 }
 
-/*
- * Some of what the image holds goes to the disk before it has to, as when memory
- * is short: entries without their data, links without their records.
- */
-static void write_back_some(int image, unsigned int step)
-{
-	off_t size = lseek(image, 0, SEEK_END);
-	off_t at = size ? (step * 2654435761u) % size / BLOCK * BLOCK : 0;
-
-	if (step % 3 == 0)
-		sync_file_range(image, at, 8 * BLOCK, SYNC_FILE_RANGE_WRITE);
-	if (step % 31 == 0)
-		sync_file_range(image, 0, 0, SYNC_FILE_RANGE_WRITE |
-				SYNC_FILE_RANGE_WAIT_AFTER);
-}
-
 /* The fill, on the recorded device. */
 static void fill(unsigned int steps)
 {
@@ -208,7 +192,7 @@ static void fill(unsigned int steps)
 			bail_out("step %u", ledger.steps);
 		if (step.what == LEDGER_SYNC)
 			must_run("dmsetup message " DM_NAME " 0 mark " MARK "%u", ledger.steps);
-		write_back_some(image, ledger.steps);
+		ledger_write_back(image, ledger.steps);
 	}
 	close(image);
 	fs_unmount(&fs);

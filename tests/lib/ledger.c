@@ -47,8 +47,10 @@ struct ledger_step ledger_next(struct ledger *ledger)
 	struct ledger_step step = { .what = LEDGER_SYNC };
 
 	ledger->steps++;
-	if (r % 12 == 1)
+	if (r % 12 == 1) {
+		step.first = ledger->steps % 2;
 		return step;
+	}
 	if (!ledger->nr_files || (r % 6 == 0 && ledger->nr_files < LEDGER_FILES)) {
 		step.what = LEDGER_MAKE;
 		step.file = make(ledger);
@@ -119,9 +121,21 @@ int ledger_do(const struct test_fs *fs, const struct ledger_step *step)
 	case LEDGER_FILL:
 		return do_fill(fs, step->file, step->first, step->count);
 	case LEDGER_SYNC:
-		return fsync(fs->cmd);
+		return step->first ? fsync(fs->cmd) : ioctl(fs->cmd, INCFS_IOC_SYNC);
 	}
 	return 0;
+}
+
+void ledger_write_back(int image, unsigned int step)
+{
+	off_t size = lseek(image, 0, SEEK_END);
+	off_t at = size ? (step * 2654435761u) % size / BLOCK * BLOCK : 0;
+
+	if (step % 3 == 0)
+		sync_file_range(image, at, 8 * BLOCK, SYNC_FILE_RANGE_WRITE);
+	if (step % 31 == 0)
+		sync_file_range(image, 0, 0, SYNC_FILE_RANGE_WRITE |
+				SYNC_FILE_RANGE_WAIT_AFTER);
 }
 
 __attribute__((format(printf, 3, 4))) static void

@@ -36,7 +36,7 @@ enum ledger_what {
 struct ledger_step {
 	enum ledger_what what;
 	struct ledger_file *file;
-	__u32 first, count;		/* blocks to fill */
+	__u32 first, count;		/* blocks to fill; which way to sync */
 };
 
 struct ledger {
@@ -60,6 +60,11 @@ void ledger_init(struct ledger *ledger, unsigned int seed);
 struct ledger_step ledger_next(struct ledger *ledger);
 /* Do it; what has been done already is left as it is. 0, or -1 and errno. */
 int ledger_do(const struct test_fs *fs, const struct ledger_step *step);
+/*
+ * Let some of the image file go to the disk before it has to, as when memory is
+ * short: entries without their data, links without their records.
+ */
+void ledger_write_back(int image, unsigned int step);
 /*
  * Compare the image with the books: what was done up to step @synced has to be
  * there, what was done after it may be there, anything else may not. Adds to
