@@ -136,7 +136,8 @@ static int put_records(struct compact *compact, bool write)
 	int err;
 
 	compact->write = write;
-	compact->first = compact->record_at = 0;
+	compact->first = 0;
+	compact->record_at = 0;
 	compact->end = sizeof(struct incfs_disk_super);
 	err = incfs_model_walk(compact->model, put_name, compact);
 	if (err == -ENOMEM)

@@ -137,9 +137,11 @@ static int write_block(void *arg, const struct incfs_image_block *block)
 		return 0;
 	err = incfs_image_read_block(extract->model, block, &extract->block, &why);
 	if (err) {
-		incfs_error("'%s': block %u of '%s', image offset %llu: %s",
+		incfs_error("'%s': block %u of '%s', image offset %llu: %s%s%s",
 			    extract->model->file->path, block->block,
-			    incfs_model_path(block->node), block->extent.offset, why);
+			    incfs_model_path(block->node), block->extent.offset, why,
+			    err == -EBADMSG ? "" : ": ",
+			    err == -EBADMSG ? "" : strerror(-err));
 		place_of(extract, block->node)->failed = true;
 		return err == -EBADMSG && extract->options->partial ? 0 : -EBADMSG;
 	}
@@ -158,7 +160,8 @@ static int write_data(struct extract *extract, struct incfs_model_node *node)
 {
 	int err = 0;
 
-	extract->data_start = extract->data_len = 0;
+	extract->data_start = 0;
+	extract->data_len = 0;
 	if (ftruncate(extract->fd, node->size))
 		return -errno;
 	err = incfs_image_each_block(extract->model, node, write_block, extract);
@@ -490,7 +493,8 @@ int incfs_image_extract(struct incfs_model *model, const char *dir,
 	extract->model = model;
 	extract->options = options;
 	extract->dir = dir;
-	extract->root_fd = extract->stage_fd = -1;
+	extract->root_fd = -1;
+	extract->stage_fd = -1;
 	err = check_complete(extract) ? -1 : write_all(extract);
 	if (extract->root_fd >= 0)
 		close(extract->root_fd);

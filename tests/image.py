@@ -267,7 +267,7 @@ def write_attrs(path):
     image.name(11, 15, "plain")
     image.name(11, 10, "again")
     image.inode(16, 0, REG | 0o444)
-    image.attrs(16, b"".join(item(XATTR, b"", b"user.%d" % n) for n in range(128)), 0)
+    image.attrs(16, b"".join(item(XATTR, b"", b"user.%d" % n) for n in range(128)), 0o400)
     image.name(11, 16, "many")
     image.save(path)
 

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # incfs image check: what is sound, what can be repaired and how; after a repair
 # nothing else has changed.
-# timeout: 300
+# timeout: 600
 . "$(dirname "$0")/lib/tap.sh"
 . "$(dirname "$0")/lib/image.sh"
 
