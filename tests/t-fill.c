@@ -84,6 +84,10 @@ static void test_refusals(void)
 	block = good;
 	block.data_len = 8193;
 	is_errno(try_fill(fs.cmd, &block), E2BIG, "more than 8192 bytes are refused");
+	block.data_len = 8192;
+	block.block_index = 12;
+	block.compression = COMPRESSION_LZ4;
+	is_int(try_fill(fs.cmd, &block), 0, "8192 bytes are not, whatever they expand to");
 	block = good;
 	block.data_len = BLOCK + 1;
 	is_errno(try_fill(fs.cmd, &block), EINVAL, "more raw bytes than a block are refused");

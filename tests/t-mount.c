@@ -221,6 +221,7 @@ static void test_use(const char *how, __u64 ino)
 {
 	struct test_fs fs = { .dir = "mnt" };
 	struct incfs_policy_choice choice = {};
+	struct incfs_share share = { .from_ino = ino, .to_ino = ino, .to_block = 1, .count = 1 };
 	struct incfs_pending_read_info info;
 	struct incfs_fill_block block = { .ino = ino, .block = 1, .len = BLOCK };
 	struct incfs_fill fill = { .blocks = (unsigned long)&block, .count = 1 };
@@ -239,6 +240,7 @@ static void test_use(const char *how, __u64 ino)
 	is_errno(try_add(fs.cmd, INCFS_ROOT_INODE, ino, "new"), EROFS, "%s: no name is added", how);
 	is_errno(try_remove(fs.cmd, INCFS_ROOT_INODE, 0, "file"), EROFS,
 		 "%s: no name is removed", how);
+	is_errno(ioctl(fs.cmd, INCFS_IOC_SHARE, &share), EROFS, "%s: no block is shared", how);
 	is_errno(ioctl(fs.cmd, INCFS_IOC_SET_POLICY, &choice), EROFS,
 		 "%s: no policy is chosen by ioctl", how);
 	is_int(ioctl(fs.cmd, INCFS_IOC_SYNC), 0, "%s: there is nothing to sync", how);
