@@ -188,6 +188,26 @@ static void test_torn(void)
 	is_int(run("incfs image check %s", fs.image), 0, "and the image is sound");
 }
 
+/* Links, owners, times and extended attributes, through compact and extract. */
+static void test_attrs(void)
+{
+	struct test_fs fs = { .image = "attrs.new", .dir = "attrs" };
+	const char *top = getenv("INCFS_TOP");
+
+	if (run("%s/tests/image.py attrs attrs.img", top))
+		bail_out("image.py: %s", got);
+	is_int(run("incfs image compact -o %s attrs.img", fs.image), 0,
+	       "an image with attributes is compacted");
+	fs_mount(&fs);
+	is_int(run("%s/tests/image.py compare attrs.img %s", top, fs.dir), 0,
+	       "the new one mounts with all of them");
+	is_str(got, "", "the script finds no difference");
+	fs_unmount(&fs);
+	is_int(run("incfs image extract %s attrs.out", fs.image), 0, "it is extracted");
+	is_int(run("%s/tests/image.py compare attrs.img attrs.out", top), 0,
+	       "with the same attributes");
+}
+
 int main(void)
 {
 	struct test_fs fs;
@@ -199,5 +219,6 @@ int main(void)
 	test_compact(&fs);
 	test_repair(&fs);
 	test_torn();
+	test_attrs();
 	return done();
 }
