@@ -6,6 +6,9 @@
 #include "ledger.h"
 #include "tap.h"
 
+/* Of files with attributes; others cannot be writable. */
+#define LEDGER_MODE 0640
+
 static unsigned int next_random(struct ledger *ledger)
 {
 	ledger->random ^= ledger->random << 13;
@@ -38,6 +41,7 @@ static struct ledger_file *make(struct ledger *ledger)
 	file->blocks = 1 + r / 32 % LEDGER_BLOCKS;
 	file->size = (__u64)file->blocks * BLOCK - (n % 3 ? 0 : r % BLOCK);
 	file->made = ledger->steps;
+	file->attrs = r % 2;
 	return file;
 }
 
@@ -84,9 +88,24 @@ static __u64 look_up(const struct test_fs *fs, const char *name)
 
 static int do_make(const struct test_fs *fs, struct ledger_file *file)
 {
+	struct incfs_create create = {
+		.dir_ino = INCFS_ROOT_INODE,
+		.name = (unsigned long)file->name,
+		.name_len = strlen(file->name),
+		.size = file->size,
+		.mtime_sec = file->made,
+		.mode = S_IFREG | LEDGER_MODE,
+	};
+
 	file->ino = look_up(fs, file->name);
 	if (file->ino)
 		return 0;
+	if (file->attrs) {
+		if (ioctl(fs->cmd, INCFS_IOC_CREATE, &create))
+			return -1;
+		file->ino = create.ino;
+		return 0;
+	}
 	if (try_new(fs->cmd, S_IFREG | 0444, file->size, &file->ino))
 		return -1;
 	return try_add(fs->cmd, INCFS_ROOT_INODE, file->ino, file->name);
@@ -238,6 +257,8 @@ static bool check_file(const struct test_fs *fs, struct ledger_file *file, unsig
 		wrong(result, file, "removed in step %u, and back", file->removed);
 	if (file->ino && file->ino != st.st_ino)
 		wrong(result, file, "inode %lu, not %llu", st.st_ino, file->ino);
+	if (file->attrs && (st.st_mtime != file->made || st.st_mode != (S_IFREG | LEDGER_MODE)))
+		wrong(result, file, "mode %o, time %ld", st.st_mode, st.st_mtime);
 	if ((__u64)st.st_size != file->size)
 		wrong(result, file, "size %lu, not %llu", st.st_size, file->size);
 	else

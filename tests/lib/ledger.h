@@ -21,6 +21,7 @@ struct ledger_file {
 	__u64 ino;			/* 0: not known */
 	__u64 size;
 	__u32 blocks;
+	bool attrs;			/* made by INCFS_IOC_CREATE */
 	unsigned int made;		/* step */
 	unsigned int removed;		/* step in which its name went */
 	unsigned int filled[LEDGER_BLOCKS];	/* steps */
