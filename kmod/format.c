@@ -384,13 +384,12 @@ bool incfs_format_is_unwritten(const void *buf, size_t len, __u64 offset)
 		return true;
 	if (le32_to_cpu(header->h_record_crc) == record_crc(buf, size))
 		return false;
-	if (cut < size && is_zero(bytes + cut, size - cut))
-		return true;
 	switch (header->h_md_entry_type) {
 	case INCFS_RECORD_INODE:
 		return !(le16_to_cpu(inode->i_mode) & S_IFMT);
 	case INCFS_RECORD_BLOCK_MAP:
-		return !map->m_block_count;
+		/* The count itself may be cut in two. */
+		return !map->m_block_count || (cut < size && is_zero(bytes + cut, size - cut));
 	case INCFS_RECORD_DIR_ACTION:
 		return !dir->da_name_len || !dir->da_name[dir->da_name_len - 1];
 	default:

@@ -403,6 +403,10 @@ static void test_cut_members(void)
 	incfs_format_build_dir(&dir, PREV, INCFS_DIR_ADD, 2, 7, "a/b", 3);
 	ok(!incfs_format_is_unwritten(&dir, sizeof(dir), 3 * INCFS_BLOCK_SIZE - 100),
 	   "a bad name is damage, whatever zeros lie behind it");
+	incfs_format_build_dir(&dir, PREV, INCFS_DIR_ADD, 2, 7, "ab", 2);
+	dir.da_name[0] ^= 1;
+	ok(!incfs_format_is_unwritten(&dir, sizeof(dir), 3 * INCFS_BLOCK_SIZE - 100),
+	   "so is a changed one in front of a page that it does not reach");
 	dir.header.h_md_entry_type = 9;
 	ok(!incfs_format_is_unwritten(&dir, sizeof(dir), AT), "so is an unknown type");
 	memset(&dir, 0, sizeof(dir));
