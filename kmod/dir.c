@@ -39,7 +39,7 @@ struct dentry *incfs_lookup(struct inode *inode, struct dentry *dentry, unsigned
 		return d_splice_alias(incfs_inode_get_command(inode->i_sb), dentry);
 
 	down_read(&dir->mnt->tree_lock);
-	entry = incfs_tree_find(dir, name->name, name->len);
+	entry = incfs_name_find(dir, name->name, name->len);
 	if (entry)
 		found = incfs_inode_get(inode->i_sb, entry->node);
 	alias = d_splice_alias(found, dentry);
@@ -84,7 +84,7 @@ static int incfs_iterate(struct file *file, struct dir_context *ctx)
 		ctx->pos = POS_NAMES;
 	}
 	cookie = ctx->pos - POS_NAMES;
-	while (incfs_tree_list(dir, &cookie, &entry)) {
+	while (incfs_names_list(dir, &cookie, &entry)) {
 		ctx->pos = cookie + POS_NAMES;
 		if (!dir_emit(ctx, entry.name, entry.len, entry.ino, fs_umode_to_dtype(entry.mode)))
 			return 0;

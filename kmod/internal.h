@@ -318,11 +318,19 @@ int incfs_tree_load_name(struct incfs_mount *mnt, const struct incfs_record *rec
 int incfs_tree_new(struct incfs_mount *mnt, struct incfs_new_node *fresh);
 int incfs_tree_add(struct incfs_mount *mnt, u64 dir, u64 ino, const char *name, size_t len);
 int incfs_tree_remove(struct incfs_mount *mnt, u64 dir, u64 ino, const char *name, size_t len);
-/* Look-ups. The node stays until unmount; the name as long as tree_lock is held. */
+/* Look up a node, which stays until unmount. */
 struct incfs_node *incfs_tree_node(struct incfs_mount *mnt, u64 ino);
-struct incfs_name *incfs_tree_find(struct incfs_node *dir, const char *name, size_t len);
+
+/* names.c APIs: entries of directories; one is good as long as tree_lock is held */
+int incfs_names_create(struct incfs_mount *mnt);
+void incfs_names_destroy(struct incfs_mount *mnt);
+/* Have a name in both indexes; the counts of the tree are up to the caller. */
+struct incfs_name *incfs_name_create(struct incfs_node *dir, struct incfs_node *node,
+				     const char *str, size_t len);
+void incfs_name_destroy(struct incfs_name *name);
+struct incfs_name *incfs_name_find(struct incfs_node *dir, const char *name, size_t len);
 /* Copy the first entry of @dir from *@cookie on; false at the end. */
-bool incfs_tree_list(struct incfs_node *dir, u64 *cookie, struct incfs_tree_entry *entry);
+bool incfs_names_list(struct incfs_node *dir, u64 *cookie, struct incfs_tree_entry *entry);
 
 /* attrs.c APIs: what an inode has in its attribute record, read when it is asked for */
 extern const struct xattr_handler *const incfs_xattr_handlers[];

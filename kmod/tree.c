@@ -6,11 +6,9 @@
  * instructions after that. An instruction writes its record first and changes
  * the tree after it, so that a failed one leaves nothing behind in either.
  *
- * A node stays until unmount. A name is in two indexes: by directory and name
- * for lookups, and by cookie, which grows, for listings in order of insertion.
+ * A node stays until unmount.
  */
-#include <linux/jhash.h>
-#include <linux/rhashtable.h>
+#include <linux/err.h>
 #include <linux/slab.h>
 
 #include "internal.h"
@@ -18,80 +16,10 @@
 /* A cache of its own, so that a node left behind is noticed at unload. */
 static struct kmem_cache *node_cache;
 
-struct name_key {
-	const struct incfs_node *dir;
-	const char *name;
-	size_t len;
-};
-
-static u32 hash_name(u64 dir, const char *name, size_t len, u32 seed)
-{
-	return jhash(name, len, seed ^ (u32)dir);
-}
-
-static u32 name_hash(const void *data, u32 len, u32 seed)
-{
-	const struct name_key *key = data;
-
-	return hash_name(key->dir->ino, key->name, key->len, seed);
-}
-
-static u32 name_obj_hash(const void *data, u32 len, u32 seed)
-{
-	const struct incfs_name *name = data;
-
-	return hash_name(name->dir->ino, name->name, name->len, seed);
-}
-
-static int name_obj_cmp(struct rhashtable_compare_arg *arg, const void *obj)
-{
-	const struct name_key *key = arg->key;
-	const struct incfs_name *name = obj;
-
-	return name->dir != key->dir || name->len != key->len ||
-	       memcmp(name->name, key->name, key->len);
-}
-
-static const struct rhashtable_params name_params = {
-	.head_offset = offsetof(struct incfs_name, hash),
-	.key_len = sizeof(struct name_key),
-	.hashfn = name_hash,
-	.obj_hashfn = name_obj_hash,
-	.obj_cmpfn = name_obj_cmp,
-	.automatic_shrinking = true,
-};
-
 /* Nodes stay until unmount, so the result needs no lock. */
 struct incfs_node *incfs_tree_node(struct incfs_mount *mnt, u64 ino)
 {
 	return ino > INCFS_LAST_INO ? NULL : xa_load(&mnt->nodes, ino);
-}
-
-struct incfs_name *incfs_tree_find(struct incfs_node *dir, const char *name, size_t len)
-{
-	struct name_key key = { .dir = dir, .name = name, .len = len };
-
-	lockdep_assert_held(&dir->mnt->tree_lock);
-	return rhashtable_lookup_fast(&dir->mnt->names, &key, name_params);
-}
-
-bool incfs_tree_list(struct incfs_node *dir, u64 *cookie, struct incfs_tree_entry *entry)
-{
-	struct incfs_mount *mnt = dir->mnt;
-	unsigned long index = *cookie;
-	struct incfs_name *name;
-
-	down_read(&mnt->tree_lock);
-	name = xa_find(&dir->names, &index, ULONG_MAX, XA_PRESENT);
-	if (name) {
-		*cookie = index;
-		entry->ino = name->node->ino;
-		entry->mode = name->node->mode;
-		entry->len = name->len;
-		memcpy(entry->name, name->name, name->len);
-	}
-	up_read(&mnt->tree_lock);
-	return name;
 }
 
 static struct incfs_node *node_alloc(struct incfs_mount *mnt, u64 ino, u64 size, umode_t mode)
@@ -231,45 +159,9 @@ static int check_add(struct incfs_node *dir, struct incfs_node *node, const char
 	if (S_ISDIR(node->mode) && node->parent)
 		return -EMLINK;
 	*why = "name is taken";
-	if (incfs_tree_find(dir, name, len))
+	if (incfs_name_find(dir, name, len))
 		return -EEXIST;
 	return 0;
-}
-
-static struct incfs_name *name_alloc(struct incfs_node *dir, struct incfs_node *node,
-				     const char *str, size_t len)
-{
-	struct incfs_name *name = kmalloc(struct_size(name, name, len), GFP_KERNEL_ACCOUNT);
-
-	if (!name)
-		return NULL;
-	name->dir = dir;
-	name->node = node;
-	name->cookie = dir->next_cookie;
-	name->len = len;
-	memcpy(name->name, str, len);
-	return name;
-}
-
-/* Put a name into both indexes; the tree shows it only when both have it. */
-static int index_name(struct incfs_name *name)
-{
-	struct incfs_node *dir = name->dir;
-	int err;
-
-	err = xa_err(xa_store(&dir->names, name->cookie, name, GFP_KERNEL));
-	if (err)
-		return err;
-	err = rhashtable_insert_fast(&dir->mnt->names, &name->hash, name_params);
-	if (err)
-		xa_erase(&dir->names, name->cookie);
-	return err;
-}
-
-static void unindex_name(struct incfs_name *name)
-{
-	rhashtable_remove_fast(&name->dir->mnt->names, &name->hash, name_params);
-	xa_erase(&name->dir->names, name->cookie);
 }
 
 static void show_links(struct incfs_node *node)
@@ -279,7 +171,7 @@ static void show_links(struct incfs_node *node)
 	incfs_inode_set_links(node->mnt->sb, node);
 }
 
-/* Make a name, in both indexes, that the tree does not count yet. */
+/* Make a name that the tree does not count yet. */
 static int prepare_name(struct incfs_node *dir, struct incfs_node *node, const char *str,
 			size_t len, struct incfs_name **name, const char **why)
 {
@@ -289,19 +181,8 @@ static int prepare_name(struct incfs_node *dir, struct incfs_node *node, const c
 	if (err)
 		return err;
 	*why = NULL;
-	*name = name_alloc(dir, node, str, len);
-	if (!*name)
-		return -ENOMEM;
-	err = index_name(*name);
-	if (err)
-		kfree(*name);
-	return err;
-}
-
-static void drop_name(struct incfs_name *name)
-{
-	unindex_name(name);
-	kfree(name);
+	*name = incfs_name_create(dir, node, str, len);
+	return PTR_ERR_OR_ZERO(*name);
 }
 
 static void count_name(const struct incfs_name *name)
@@ -328,7 +209,7 @@ static int add_name(struct incfs_mount *mnt, u64 dir_ino, u64 ino, const char *s
 	if (commit) {
 		err = incfs_image_append_dir(&mnt->image, INCFS_DIR_ADD, dir_ino, ino, str, len);
 		if (err) {
-			drop_name(name);
+			incfs_name_destroy(name);
 			return err;
 		}
 	}
@@ -352,7 +233,7 @@ static int remove_name(struct incfs_mount *mnt, u64 dir_ino, u64 ino, const char
 		return -ENOENT;
 	if (!S_ISDIR(dir->mode))
 		return -ENOTDIR;
-	name = incfs_tree_find(dir, str, len);
+	name = incfs_name_find(dir, str, len);
 	if (!name || (ino && name->node->ino != ino))
 		return -ENOENT;
 	node = name->node;
@@ -366,7 +247,7 @@ static int remove_name(struct incfs_mount *mnt, u64 dir_ino, u64 ino, const char
 		if (err)
 			return err;
 	}
-	drop_name(name);
+	incfs_name_destroy(name);
 	node->nr_names--;
 	if (S_ISDIR(node->mode))
 		node->parent = NULL;
@@ -424,7 +305,7 @@ static int commit_node(struct incfs_mount *mnt, struct incfs_node *node,
 	err = incfs_image_append_node(&mnt->image, fresh);
 	if (err) {
 		if (name)
-			drop_name(name);
+			incfs_name_destroy(name);
 		return err;
 	}
 	if (S_ISREG(node->mode))
@@ -512,7 +393,7 @@ int incfs_tree_create(struct incfs_mount *mnt)
 	init_rwsem(&mnt->tree_lock);
 	xa_init(&mnt->nodes);
 	mnt->next_ino = INCFS_FIRST_INO;
-	err = rhashtable_init(&mnt->names, &name_params);
+	err = incfs_names_create(mnt);
 	if (err)
 		return err;
 	mnt->root = node_alloc(mnt, INCFS_ROOT_INODE, 0, S_IFDIR | 0555);
@@ -528,13 +409,8 @@ err_free_root:
 	kmem_cache_free(node_cache, mnt->root);
 	mnt->root = NULL;
 err_free_names:
-	rhashtable_destroy(&mnt->names);
+	incfs_names_destroy(mnt);
 	return -ENOMEM;
-}
-
-static void free_name(void *ptr, void *arg)
-{
-	kfree(ptr);
 }
 
 void incfs_tree_destroy(struct incfs_mount *mnt)
@@ -544,7 +420,7 @@ void incfs_tree_destroy(struct incfs_mount *mnt)
 
 	if (!mnt->root)
 		return;
-	rhashtable_free_and_destroy(&mnt->names, free_name, NULL);
+	incfs_names_destroy(mnt);
 	xa_for_each(&mnt->nodes, ino, node) {
 		if (S_ISDIR(node->mode))
 			xa_destroy(&node->names);
