@@ -16,6 +16,7 @@
  */
 #include <linux/fs.h>
 #include <linux/lz4.h>
+#include <linux/math64.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 
@@ -94,6 +95,21 @@ int incfs_blocks_lookup(struct incfs_node *node, u32 first, u32 count,
 			extents[i].size = 0;
 	}
 	return 0;
+}
+
+u32 incfs_blocks_skip_hole(struct incfs_node *node, u32 block)
+{
+	u64 map_offset = READ_ONCE(node->map_offset);
+	u64 at = map_offset + incfs_format_map_size(block);
+	u64 data;
+
+	if (!map_offset || block >= node->nr_blocks)
+		return node->nr_blocks;
+	data = incfs_image_next_data(&node->mnt->image, at);
+	if (data <= at)
+		return block;
+	data = div_u64(data - at, sizeof(struct incfs_disk_extent));
+	return min_t(u64, block + data, node->nr_blocks);
 }
 
 int incfs_blocks_find_absent(struct incfs_node *node, u32 first, u32 end, u32 *start)
@@ -416,19 +432,23 @@ static int count_blocks(struct incfs_node *node)
 	u64 size = incfs_image_size(&node->mnt->image);
 	struct incfs_extent extent;
 	u32 first, n, i;
-	u64 sum = 0;
+	u64 sum = 0, before;
 	int err;
 
 	lockdep_assert_held(&node->map_lock);
-	for (first = 0; node->map_offset && first < node->nr_blocks; first += n) {
+	for (first = incfs_blocks_skip_hole(node, 0); first < node->nr_blocks; ) {
 		n = min_t(u32, node->nr_blocks - first, INCFS_EXTENT_BATCH);
 		err = read_entries(node, first, n, disk);
 		if (err)
 			return err;
+		before = sum;
 		for (i = 0; i < n; i++) {
 			incfs_format_parse_extent(&disk[i], size, &extent);
 			sum += extent.size;
 		}
+		first += n;
+		if (sum == before)
+			first = incfs_blocks_skip_hole(node, first);
 		if (fatal_signal_pending(current))
 			return -EINTR;
 		cond_resched();

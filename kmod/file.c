@@ -30,7 +30,7 @@ static int seek_block(struct incfs_node *node, u32 *block, bool stored)
 	u32 n, i;
 	int err;
 
-	for (; *block < node->nr_blocks; *block += n) {
+	while (*block < node->nr_blocks) {
 		n = min_t(u32, node->nr_blocks - *block, INCFS_EXTENT_BATCH);
 		err = incfs_blocks_lookup(node, *block, n, extents);
 		if (err)
@@ -41,6 +41,9 @@ static int seek_block(struct incfs_node *node, u32 *block, bool stored)
 				return 0;
 			}
 		}
+		*block += n;
+		if (stored)
+			*block = incfs_blocks_skip_hole(node, *block);
 		if (fatal_signal_pending(current))
 			return -EINTR;
 		cond_resched();

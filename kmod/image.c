@@ -92,6 +92,17 @@ int incfs_image_room(struct incfs_image *image, u64 *bytes)
 	return err;
 }
 
+u64 incfs_image_next_data(struct incfs_image *image, u64 offset)
+{
+	const struct cred *old = override_creds(image->cred);
+	loff_t next = vfs_llseek(image->file, offset, SEEK_DATA);
+
+	revert_creds(old);
+	if (next == -ENXIO)
+		return U64_MAX;
+	return next < 0 ? offset : next;
+}
+
 /* One mount an image: two would append over each other. */
 static int image_claim(struct incfs_image *image)
 {

@@ -282,6 +282,8 @@ int incfs_image_sync(struct incfs_image *image);	/* errors go to s_wb_err, too *
 int incfs_image_sync_range(struct incfs_image *image, u64 first, u64 last);
 /* Bytes that the image's file system has free for it to grow. */
 int incfs_image_room(struct incfs_image *image, u64 *bytes);
+/* Where from @offset on there is no hole, as far as can be told; U64_MAX: nowhere. */
+u64 incfs_image_next_data(struct incfs_image *image, u64 offset);
 /* Write the superblock of an image that holds nothing yet. */
 int incfs_image_format(struct incfs_image *image);
 /* Write @len bytes of a block where there is room; *@offset says where. */
@@ -396,6 +398,12 @@ int incfs_query_attrs(struct file *file, void *arg);
 /* Look up @count entries, at most INCFS_EXTENT_BATCH, all within the file. */
 int incfs_blocks_lookup(struct incfs_node *node, u32 first, u32 count,
 			struct incfs_extent *extents);
+/*
+ * The first block from @block on whose entry is not in a hole of the image, or
+ * nr_blocks; those before are absent. For who has met some absent ones in a row:
+ * the map of a large file may be much larger than what is in it.
+ */
+u32 incfs_blocks_skip_hole(struct incfs_node *node, u32 block);
 /*
  * Find the first run of absent blocks of @node within [@first, @end). May
  * sleep. Returns its length and sets *@start; 0 if all of them are stored; or

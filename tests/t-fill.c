@@ -184,11 +184,13 @@ static void test_largest(void)
 	struct reader reader;
 	struct stat st;
 	__u64 ino;
+	int fd;
 
 	fs_mount_new(&large, "large", "read_timeout_ms=50");
 	ino = make_file(&large, INCFS_ROOT_INODE, "file", 0xffffffffull * BLOCK);
 	stat(fs_path(&large, "file"), &st);
 	is_int(st.st_size, 0xffffffffll * BLOCK, "the largest file has its size");
+	is_int(st.st_blocks, 0, "and no blocks, which takes no reading of all its map");
 	fill_raw(&large, ino, last, BLOCK);
 	fill_lz4(&large, ino, last - 2, BLOCK);
 	ok(block_reads(&large, "file", ino, last, BLOCK), "its last block is read");
@@ -197,8 +199,13 @@ static void test_largest(void)
 	   "another is read through a mapping");
 	reader_run(&reader, &large, "file", last - 1, READ_PREAD);
 	ok(reader.got == -1 && reader.error == ETIME, "the one between is absent");
+	fd = fs_open(&large, "file");
+	is_int(lseek(fd, BLOCK, SEEK_DATA), (last - 2ll) * BLOCK, "data is found far behind a hole");
+	close(fd);
 	fs_cycle(&large);
 	ok(block_reads(&large, "file", ino, last, BLOCK), "the last is there after a remount");
+	stat(fs_path(&large, "file"), &st);
+	ok(st.st_blocks > 8 && st.st_blocks <= 16, "its two blocks are counted");
 	fs_unmount(&large);
 	unlink(large.image);
 }
