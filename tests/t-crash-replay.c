@@ -85,18 +85,6 @@ static struct event *events;
 static unsigned int nr_events;
 static unsigned int random_state;
 
-__attribute__((format(printf, 1, 2))) static int run(const char *format, ...)
-{
-	char command[512];
-	va_list args;
-
-	va_start(args, format);
-	vsnprintf(command, sizeof(command), format, args);
-	va_end(args);
-	fflush(stdout);
-	return system(command);
-}
-
 __attribute__((format(printf, 1, 2))) static void must_run(const char *format, ...)
 {
 	char command[512];
@@ -105,7 +93,7 @@ __attribute__((format(printf, 1, 2))) static void must_run(const char *format, .
 	va_start(args, format);
 	vsnprintf(command, sizeof(command), format, args);
 	va_end(args);
-	if (run("%s", command))
+	if (run_shell("%s", command))
 		bail_out("%s", command);
 }
 
@@ -208,7 +196,7 @@ static void record(const struct backing *backing, unsigned int steps)
 	copy_sparse("disk", "state");
 	disk_fd = loop_open("disk", disk, sizeof(disk));
 	log_fd = loop_open("log", log, sizeof(log));
-	run("dmsetup remove --noudevsync " DM_NAME " 2> /dev/null");
+	run_shell("dmsetup remove --noudevsync " DM_NAME " 2> /dev/null");
 	must_run("dmsetup create --noudevsync " DM_NAME
 		 " --table \"0 $(blockdev --getsz %s) log-writes %s %s\" &&"
 		 " dmsetup mknodes " DM_NAME, disk, disk, log);
@@ -434,7 +422,7 @@ static void test_backing(const struct backing *backing, bool thorough)
 	const struct ledger_result *result = &totals.result;
 	__u64 start = now_ms(), middle;
 
-	run("modprobe -q %s", backing->module);
+	run_shell("modprobe -q %s", backing->module);
 	ledger_init(&ledger, SEED);
 	random_state = SEED;
 	/* In memory: a replay copies the disk for each point. */
@@ -443,7 +431,7 @@ static void test_backing(const struct backing *backing, bool thorough)
 	if (chdir("mem") || mkdir("mnt", 0755))
 		bail_out("mem");
 	record(backing, thorough ? LONG_STEPS : STEPS);
-	run("btrfs device scan --forget > /dev/null 2>&1");
+	run_shell("btrfs device scan --forget > /dev/null 2>&1");
 	middle = now_ms();
 	replay(backing, thorough ? 200 : backing->points, &totals);
 	if (chdir("..") || umount2("mem", MNT_DETACH))
@@ -468,7 +456,7 @@ int main(void)
 	const char *thorough = getenv("INCFS_LONG"), *only = getenv("INCFS_BACKING");
 	unsigned int i;
 
-	run("modprobe -q -a dm-mod dm-log-writes loop");
+	run_shell("modprobe -q -a dm-mod dm-log-writes loop");
 	if (mkdir("mem", 0755))
 		bail_out("mem");
 	for (i = 0; i < sizeof(backings) / sizeof(backings[0]); i++) {

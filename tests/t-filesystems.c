@@ -25,23 +25,11 @@ static const struct backing backings[] = {
 	{ "tmpfs", NULL, 64 },
 };
 
-__attribute__((format(printf, 1, 2))) static int run(const char *format, ...)
-{
-	char command[256];
-	va_list args;
-
-	va_start(args, format);
-	vsnprintf(command, sizeof(command), format, args);
-	va_end(args);
-	fflush(stdout);
-	return system(command);
-}
-
 static int mount_backing(const struct backing *backing)
 {
 	if (!backing->mkfs)
-		return run("mount -t tmpfs -o size=%uM tmpfs disk", backing->mib);
-	return run("mount -t %s -o loop %s.disk disk", backing->type, backing->type);
+		return run_shell("mount -t tmpfs -o size=%uM tmpfs disk", backing->mib);
+	return run_shell("mount -t %s -o loop %s.disk disk", backing->type, backing->type);
 }
 
 static void drop_caches(void)
@@ -130,9 +118,9 @@ static void test_backing(const struct backing *backing)
 	char out[64];
 	__u64 ino;
 
-	run("modprobe -q %s", type);
-	if (backing->mkfs && run("truncate -s %uM %s.disk && %s %s.disk > mkfs.out 2>&1",
-				 backing->mib, type, backing->mkfs, type))
+	run_shell("modprobe -q %s", type);
+	if (backing->mkfs && run_shell("truncate -s %uM %s.disk && %s %s.disk > mkfs.out 2>&1",
+				       backing->mib, type, backing->mkfs, type))
 		bail_out("%s", backing->mkfs);
 	if (mount_backing(backing))
 		bail_out("mount %s", type);
@@ -170,7 +158,7 @@ int main(void)
 {
 	unsigned int i;
 
-	run("modprobe -q loop");
+	run_shell("modprobe -q loop");
 	mkdir("disk", 0755);
 	for (i = 0; i < sizeof(backings) / sizeof(backings[0]); i++)
 		test_backing(&backings[i]);

@@ -446,6 +446,18 @@ int wait_exit(pid_t pid)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
+int run_shell(const char *format, ...)
+{
+	char command[512];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(command, sizeof(command), format, args);
+	va_end(args);
+	fflush(stdout);
+	return system(command);
+}
+
 int image_tool(const char *verb, const char *path, char *out, size_t size)
 {
 	const char *top = getenv("INCFS_TOP");

@@ -132,6 +132,8 @@ pid_t reader_fork(const struct test_fs *fs, const char *name, __u64 ino, __u32 b
 /* The exit code of a process, or 128 and its signal. */
 int wait_exit(pid_t pid);
 
+/* Run a line for the shell; as system(3). */
+int run_shell(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* Run tests/image.py; its output is in @out. Returns its exit code. */
 int image_tool(const char *verb, const char *path, char *out, size_t size);
 /*
