@@ -15,7 +15,7 @@
 /* How long each race is run, in ms. */
 #define RACE_MS 3500
 #define LOOKERS 3
-#define KEPT 150
+#define KEPT 300
 
 static struct test_fs fs;
 static bool stop;
@@ -202,7 +202,15 @@ static void test_look_up(void)
 	   changes, looked);
 }
 
-/* A listing, with jumps back to where it has been. */
+/*
+ * A listing, with jumps back to where it has been. The names are long, so that it
+ * takes several calls of getdents64(2), between which the directory changes.
+ */
+
+static void long_name(char *name, const char *start, int number)
+{
+	sprintf(name, "%s-%d-%0200d", start, number, 0);
+}
 
 static bool is_kept(const char *name, int *number)
 {
@@ -264,24 +272,24 @@ static void test_list(void)
 	__u64 dir = make_dir(&fs, ROOT, "listed"), file, until;
 	pthread_t listers[LOOKERS];
 	unsigned long changes = 0;
-	char name[32];
+	char name[256];
 	int i;
 
 	if (try_new(fs.cmd, S_IFREG | 0444, 0, &file))
 		bail_out("NEW_FILE");
-	/* Between any two that stay is one that does not. */
+	/* Of those that stay, every second has one before it that does not. */
 	for (i = 0; i < KEPT; i++) {
-		snprintf(name, sizeof(name), "goes-%d", i);
-		if (try_add(fs.cmd, dir, file, name))
+		long_name(name, "goes", i);
+		if (i % 2 && try_add(fs.cmd, dir, file, name))
 			bail_out("ADD_DIR_ENTRY");
-		snprintf(name, sizeof(name), "kept-%d", i);
+		long_name(name, "kept", i);
 		if (try_add(fs.cmd, dir, file, name))
 			bail_out("ADD_DIR_ENTRY");
 	}
 	wrong = 0;
 	start(listers, LOOKERS, list, NULL);
 	for (until = now_ms() + RACE_MS; now_ms() < until; changes++) {
-		snprintf(name, sizeof(name), "goes-%lu", changes % KEPT);
+		long_name(name, "goes", changes * 2 % KEPT + 1);
 		if (try_remove(fs.cmd, dir, file, name) || try_add(fs.cmd, dir, file, name))
 			count(&wrong);
 	}
