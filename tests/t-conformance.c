@@ -205,7 +205,8 @@ static void test_lz4_length(void)
 		block.compression = COMPRESSION_LZ4;
 		try_fill(fs.cmd, &block);
 		is_errno(read_block(&fs, "lz4", i, data), ETIME,
-			 "LZ4 data that is too %s for its block is not shown", i ? "long" : "short");
+			 "LZ4 data that is too %s for its block is not shown",
+			 i ? "long" : "short");
 		fill_lz4(&fs, file, i, i ? TAIL : BLOCK);
 		ok(block_reads(&fs, "lz4", file, i, i ? TAIL : BLOCK), "and can be put right");
 	}
@@ -319,7 +320,8 @@ static void test_bytes(void)
 
 	fs_mount_new(&small, "bytes", "");
 	load_image(small.image);
-	ok(!memcmp(image, fresh, sizeof(fresh)), "an empty image is 32 bytes, all as they should be");
+	ok(!memcmp(image, fresh, sizeof(fresh)),
+	   "the superblock of an empty image is as it should be");
 	if (try_new(small.cmd, S_IFREG | 0754, BLOCK + TAIL, &file) ||
 	    try_add(small.cmd, ROOT, file, "a file") ||
 	    try_new(small.cmd, S_IFDIR | 0777, 0, &dir) ||
@@ -356,7 +358,8 @@ static void test_bytes(void)
 	ok(!number(map, 8) && !number(map + 8, 6), "the entry of an absent block is zeros");
 	entry = map + 14;
 	offset = number(entry, 4) | number(entry + 4, 2) << 32;
-	ok(number(entry + 6, 2) == TAIL && number(entry + 8, 2) == 0, "that of a raw tail has its size");
+	ok(number(entry + 6, 2) == TAIL && number(entry + 8, 2) == 0,
+	   "that of a raw tail has its size");
 	expected_block(file, 1, data);
 	ok(offset + TAIL <= sizeof(image) && !memcmp(image + offset, data, TAIL),
 	   "and points at its bytes");
@@ -366,8 +369,15 @@ static void test_bytes(void)
 /* Programs of 32 bits */
 
 #ifdef __x86_64__
-enum { READ32 = 3, WRITE32 = 4, OPEN32 = 5, CLOSE32 = 6, GETPID32 = 20, MOUNT32 = 21,
-       IOCTL32 = 54, POLL32 = 168 };
+enum {
+	READ32 = 3,
+	WRITE32 = 4,
+	OPEN32 = 5,
+	GETPID32 = 20,
+	MOUNT32 = 21,
+	IOCTL32 = 54,
+	POLL32 = 168,
+};
 
 /* A system call as a program of 32 bits makes it. */
 static int call32(int call, unsigned long a, unsigned long b, unsigned long c, unsigned long d,
