@@ -35,6 +35,11 @@ __attribute__((format(printf, 1, 2))) static void tell(const char *format, ...)
 		bail_out("channel");
 }
 
+static void tell_synced(unsigned int steps)
+{
+	tell("synced %u\n", steps);
+}
+
 static void check(const struct test_fs *fs, unsigned int synced)
 {
 	struct ledger_result result = {};
@@ -58,9 +63,7 @@ static void check(const struct test_fs *fs, unsigned int synced)
 int main(int argc, char **argv)
 {
 	struct test_fs fs = { .dir = "/tmp/incfs", .options = "read_timeout_ms=1" };
-	struct ledger_step step;
 	unsigned int steps;
-	int image;
 
 	if (argc < 5) {
 		fprintf(stderr, "usage: crash-fill IMAGE CHANNEL SEED SYNCED [STEPS]\n");
@@ -75,16 +78,7 @@ int main(int argc, char **argv)
 
 	fs_mount(&fs);
 	check(&fs, atoi(argv[4]));
-	image = open(fs.image, O_RDWR | O_CLOEXEC);
-	while (ledger.steps < steps) {
-		step = ledger_next(&ledger);
-		if (ledger_do(&fs, &step))
-			bail_out("step %u", ledger.steps);
-		if (step.what == LEDGER_SYNC)
-			tell("synced %u\n", ledger.steps);
-		ledger_write_back(image, ledger.steps);
-	}
-	close(image);
+	ledger_fill(&fs, &ledger, steps, tell_synced);
 	tell("done\n");
 	if (steps)
 		pause();

@@ -3,25 +3,10 @@
  * Hostile and damaged images: each fault of the format is refused at mount time
  * with its offset in the log; damaged blocks are absent, never wrong.
  */
-#define _GNU_SOURCE
-#include <sys/syscall.h>
-
 #include "lib/incfs.h"
 #include "lib/tap.h"
 
 static char text[1 << 16];
-
-/* The log is rate-limited, each message for the life of the module. */
-static void reload_module(void)
-{
-	const char *path = getenv("INCFS_MODULE");
-	int fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
-
-	if (fd < 0 || !wait_until(!syscall(SYS_delete_module, "incfs", O_NONBLOCK)) ||
-	    syscall(SYS_finit_module, fd, "", 0))
-		bail_out("load the module again");
-	close(fd);
-}
 
 static void test_faults(const char *verb, int least)
 {

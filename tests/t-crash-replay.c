@@ -162,27 +162,22 @@ static void set_image(struct test_fs *fs)
 	snprintf(fs->options, sizeof(fs->options), "read_timeout_ms=1");
 }
 
+/* So many steps are synced: the log says so from here on. */
+static void mark(unsigned int steps)
+{
+	must_run("dmsetup message " DM_NAME " 0 mark " MARK "%u", steps);
+}
+
 /* The fill, on the recorded device. */
 static void fill(unsigned int steps)
 {
-	struct ledger_step step;
 	struct test_fs fs = {};
-	int image;
 
 	set_image(&fs);
 	fs_mount(&fs);
 	sync();
-	must_run("dmsetup message " DM_NAME " 0 mark " MARK "0");
-	image = open(fs.image, O_RDWR | O_CLOEXEC);
-	while (ledger.steps < steps) {
-		step = ledger_next(&ledger);
-		if (ledger_do(&fs, &step))
-			bail_out("step %u", ledger.steps);
-		if (step.what == LEDGER_SYNC)
-			must_run("dmsetup message " DM_NAME " 0 mark " MARK "%u", ledger.steps);
-		ledger_write_back(image, ledger.steps);
-	}
-	close(image);
+	mark(0);
+	ledger_fill(&fs, &ledger, steps, mark);
 	fs_unmount(&fs);
 }
 

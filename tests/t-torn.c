@@ -6,9 +6,6 @@
  * new files and blocks afterwards, and are whole again. No byte that is read is
  * ever wrong.
  */
-#define _GNU_SOURCE
-#include <sys/syscall.h>
-
 #include "lib/incfs.h"
 #include "lib/tap.h"
 
@@ -88,18 +85,6 @@ static void save(const struct image *image, const char *path, size_t size, size_
 
 	if (fd < 0 || write(fd, image->data, len) != (ssize_t)len || ftruncate(fd, size))
 		bail_out("write %s", path);
-	close(fd);
-}
-
-/* The log is rate-limited, each message for the life of the module. */
-static void reload_module(void)
-{
-	const char *path = getenv("INCFS_MODULE");
-	int fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
-
-	if (fd < 0 || !wait_until(!syscall(SYS_delete_module, "incfs", O_NONBLOCK)) ||
-	    syscall(SYS_finit_module, fd, "", 0))
-		bail_out("load the module again");
 	close(fd);
 }
 

@@ -578,3 +578,14 @@ bool klog_has(int fd, const char *text)
 	}
 	return found;
 }
+
+void reload_module(void)
+{
+	const char *path = getenv("INCFS_MODULE");
+	int fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+
+	if (fd < 0 || !wait_until(!syscall(SYS_delete_module, "incfs", O_NONBLOCK)) ||
+	    syscall(SYS_finit_module, fd, "", 0))
+		bail_out("load the module again");
+	close(fd);
+}

@@ -147,5 +147,7 @@ void show_present(const struct test_fs *fs, __u64 ino, char *out, size_t size);
 /* The kernel's log, from klog_open() on. */
 int klog_open(void);
 bool klog_has(int fd, const char *text);
+/* Load the module anew: each of its messages is rate-limited for its life. */
+void reload_module(void);
 
 #endif

@@ -266,6 +266,23 @@ static bool check_file(const struct test_fs *fs, struct ledger_file *file, unsig
 	return true;
 }
 
+void ledger_fill(const struct test_fs *fs, struct ledger *ledger, unsigned int steps,
+		 void (*synced)(unsigned int steps))
+{
+	int image = open(fs->image, O_RDWR | O_CLOEXEC);
+	struct ledger_step step;
+
+	while (ledger->steps < steps) {
+		step = ledger_next(ledger);
+		if (ledger_do(fs, &step))
+			bail_out("step %u", ledger->steps);
+		if (step.what == LEDGER_SYNC)
+			synced(ledger->steps);
+		ledger_write_back(image, ledger->steps);
+	}
+	close(image);
+}
+
 static unsigned int count_names(const struct test_fs *fs)
 {
 	DIR *dir = opendir(fs->dir);

@@ -66,6 +66,9 @@ int ledger_do(const struct test_fs *fs, const struct ledger_step *step);
  * short: entries without their data, links without their records.
  */
 void ledger_write_back(int image, unsigned int step);
+/* Do the steps up to @steps; @synced is told of each sync that was acknowledged. */
+void ledger_fill(const struct test_fs *fs, struct ledger *ledger, unsigned int steps,
+		 void (*synced)(unsigned int steps));
 /*
  * Compare the image with the books: what was done up to step @synced has to be
  * there, what was done after it may be there, anything else may not. Adds to
