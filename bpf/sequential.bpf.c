@@ -77,7 +77,8 @@ void BPF_PROG(sequential_prefetch, struct incfs_read *read)
 	}
 
 	for (i = 0; i < MAX_RUNS && left; i++) {
-		run = bpf_incfs_find_absent(read, next, read->file_blocks, &start);
+		run = bpf_incfs_find_absent(read, read->ino, next, read->file_blocks,
+					    &start);
 		if (run <= 0)
 			break;
 		if ((__u32)run > left)

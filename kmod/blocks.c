@@ -284,14 +284,14 @@ static void count_stored(struct incfs_node *node, u32 block,
 /*
  * An entry that cannot be right counts as absent, but may look right when the
  * image has grown. So whether another fill was faster is told by the bytes of
- * the entry: its bytes stay then, and ours are lost.
+ * the entry: its bytes stay then, and ours are lost. Returns whether ours stay.
  */
 static int replace_entry(struct incfs_node *node, u32 block,
 			 const struct incfs_disk_extent *before,
 			 const struct incfs_extent *extent)
 {
 	struct incfs_disk_extent now;
-	int err;
+	int err, stored = 0;
 
 	mutex_lock(&node->map_lock);
 	err = read_entries(node, block, 1, &now);
@@ -301,10 +301,11 @@ static int replace_entry(struct incfs_node *node, u32 block,
 			count_stored(node, block, before, extent);
 			incfs_count(node->mnt, INCFS_STAT_BLOCKS_FILLED, 1);
 			incfs_count(node->mnt, INCFS_STAT_BYTES_FILLED, extent->size);
+			stored = 1;
 		}
 	}
 	mutex_unlock(&node->map_lock);
-	return err;
+	return err ?: stored;
 }
 
 /*
@@ -328,7 +329,7 @@ int incfs_blocks_store(struct incfs_node *node, u32 block, const void *buf, u16 
 {
 	struct incfs_disk_extent before;
 	struct incfs_extent extent;
-	int err;
+	int err, stored;
 
 	mutex_lock(&node->map_lock);
 	err = read_entries(node, block, 1, &before);
@@ -348,12 +349,12 @@ int incfs_blocks_store(struct incfs_node *node, u32 block, const void *buf, u16 
 	err = incfs_image_append_data(&node->mnt->image, buf, len, &extent.offset);
 	if (err)
 		return err;
-	err = replace_entry(node, block, &before, &extent);
-	if (err)
-		return err;
+	stored = replace_entry(node, block, &before, &extent);
+	if (stored < 0)
+		return stored;
 	trace_incfs_block_filled(node, block, len, flags);
 	incfs_pending_complete(node, block);
-	return 0;
+	return stored;
 }
 
 /* A block that failed its check where it lies is not to be had from there again. */
@@ -365,8 +366,8 @@ static bool can_share(struct incfs_node *from, u32 from_block, struct incfs_node
 }
 
 /*
- * Share up to INCFS_EXTENT_BATCH blocks. Returns how many came to be stored, and
- * marks these by their size in @extents; *@err ends it early.
+ * Share up to INCFS_EXTENT_BATCH blocks. Returns which of them came to be stored, a
+ * bit for each; *@err ends it early.
  */
 static u32 share_batch(struct incfs_node *from, u32 from_block, struct incfs_node *to,
 		       u32 to_block, u32 count, struct incfs_extent *extents, int *err)
@@ -380,18 +381,14 @@ static u32 share_batch(struct incfs_node *from, u32 from_block, struct incfs_nod
 	for (i = 0; i < count; i++) {
 		parse_entry(to, to_block + i, &before[i], &now);
 		if (*err || now.size ||
-		    !can_share(from, from_block + i, to, to_block + i, &extents[i])) {
-			extents[i].size = 0;
+		    !can_share(from, from_block + i, to, to_block + i, &extents[i]))
 			continue;
-		}
 		*err = write_entry(to, to_block + i, &extents[i]);
-		if (*err) {
-			extents[i].size = 0;
+		if (*err)
 			continue;
-		}
 		count_stored(to, to_block + i, &before[i], &extents[i]);
 		incfs_count(to->mnt, INCFS_STAT_BLOCKS_SHARED, 1);
-		shared++;
+		shared |= BIT(i);
 	}
 	return shared;
 }
@@ -407,14 +404,16 @@ int incfs_blocks_share(struct incfs_node *from, u32 from_block, struct incfs_nod
 	int err;
 	u32 i;
 
+	BUILD_BUG_ON(INCFS_EXTENT_BATCH > 32);
+	*shared = 0;
 	err = incfs_blocks_lookup(from, from_block, count, extents);
 	if (err)
 		return err;
 	mutex_lock(&to->map_lock);
-	*shared += share_batch(from, from_block, to, to_block, count, extents, &err);
+	*shared = share_batch(from, from_block, to, to_block, count, extents, &err);
 	mutex_unlock(&to->map_lock);
 	for (i = 0; i < count; i++) {
-		if (!extents[i].size)
+		if (!(*shared & BIT(i)))
 			continue;
 		trace_incfs_block_filled(to, to_block + i, extents[i].size, extents[i].flags);
 		incfs_pending_complete(to, to_block + i);

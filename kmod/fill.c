@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Incremental FS: blocks that a loader hands over through ".cmd". */
+#include <linux/bitops.h>
 #include <linux/cred.h>
 #include <linux/fs.h>
 #include <linux/mount.h>
@@ -25,6 +26,34 @@ static bool same_creds(const struct cred *a, const struct cred *b)
 			  cap_issubset(b->cap_effective, a->cap_effective));
 }
 
+/* struct run - neighbours that have been stored and of which no policy knows yet */
+struct run {
+	struct incfs_node *node;
+	u32 first;
+	u32 count;
+};
+
+/* Tell the policy. Called without a lock, like what led here. */
+static void run_end(struct run *run)
+{
+	struct incfs_access access;
+
+	if (run->count && incfs_policy_wants(&run->node->mnt->policy, INCFS_CALL_FILLED)) {
+		incfs_access_init(&access, run->node, run->first, run->count, INCFS_READ_FILLED);
+		incfs_policy_tell(run->node->mnt, INCFS_CALL_FILLED, &access);
+	}
+	run->count = 0;
+}
+
+static void run_add(struct run *run, struct incfs_node *node, u32 block)
+{
+	if (run->node != node || run->first + run->count != block)
+		run_end(run);
+	if (!run->count)
+		*run = (struct run) { .node = node, .first = block };
+	run->count++;
+}
+
 static int check_fill(struct incfs_mount *mnt, const struct incfs_fill_block *block,
 		      struct incfs_node **node)
 {
@@ -47,22 +76,26 @@ static int check_fill(struct incfs_mount *mnt, const struct incfs_fill_block *bl
 }
 
 /* @buf has room for the stored form of any block. */
-static int fill_block(struct incfs_mount *mnt, const struct incfs_fill_block *block, void *buf)
+static int fill_block(struct incfs_mount *mnt, const struct incfs_fill_block *block, void *buf,
+		      struct run *run)
 {
 	struct incfs_node *node;
-	int err;
+	int err, stored;
 
 	err = check_fill(mnt, block, &node);
 	if (err)
 		return err;
 	if (copy_from_user(buf, u64_to_user_ptr(block->data), block->len))
 		return -EFAULT;
-	return incfs_blocks_store(node, block->block, buf, block->len,
-				  block->compression == COMPRESSION_LZ4 ? INCFS_EXTENT_LZ4 : 0);
+	stored = incfs_blocks_store(node, block->block, buf, block->len,
+				    block->compression == COMPRESSION_LZ4 ? INCFS_EXTENT_LZ4 : 0);
+	if (stored > 0)
+		run_add(run, node, block->block);
+	return min(stored, 0);
 }
 
 static int write_block(struct incfs_mount *mnt, const struct incfs_new_data_block __user *ublock,
-		       void *buf)
+		       void *buf, struct run *run)
 {
 	struct incfs_new_data_block block;
 
@@ -76,13 +109,14 @@ static int write_block(struct incfs_mount *mnt, const struct incfs_new_data_bloc
 			.len = block.data_len,
 			.data = block.data,
 			.compression = block.compression,
-		}, buf);
+		}, buf, run);
 }
 
 ssize_t incfs_fill_write(struct file *file, const char __user *ubuf, size_t len, loff_t *pos)
 {
 	const struct incfs_new_data_block __user *blocks = (const void __user *)ubuf;
 	size_t n = len / sizeof(*blocks);
+	struct run run = {};
 	size_t done;
 	void *buf;
 	int err = 0;
@@ -96,18 +130,19 @@ ssize_t incfs_fill_write(struct file *file, const char __user *ubuf, size_t len,
 	if (!buf)
 		return -ENOMEM;
 	for (done = 0; done < n; done++) {
-		err = write_block(incfs_file_mount(file), &blocks[done], buf);
+		err = write_block(incfs_file_mount(file), &blocks[done], buf, &run);
 		if (err)
 			break;
 		cond_resched();
 	}
+	run_end(&run);
 	kfree(buf);
 	return done ? done * sizeof(*blocks) : err;
 }
 
 /* Returns the block's result, or sets *@err when the batch can't go on. */
 static int try_block(struct incfs_mount *mnt, struct incfs_fill_block __user *ublock, void *buf,
-		     int *err)
+		     struct run *run, int *err)
 {
 	struct incfs_fill_block block;
 	int result;
@@ -118,7 +153,7 @@ static int try_block(struct incfs_mount *mnt, struct incfs_fill_block __user *ub
 	*err = -EFAULT;
 	if (copy_from_user(&block, ublock, sizeof(block)))
 		return 0;
-	result = fill_block(mnt, &block, buf);
+	result = fill_block(mnt, &block, buf, run);
 	if (!put_user(result, &ublock->result))
 		*err = 0;
 	return result;
@@ -128,6 +163,7 @@ int incfs_fill_batch(struct file *file, void *arg)
 {
 	struct incfs_fill *fill = arg;
 	struct incfs_fill_block __user *blocks = u64_to_user_ptr(fill->blocks);
+	struct run run = {};
 	int result, err = 0;
 	void *buf;
 	u32 i;
@@ -139,10 +175,11 @@ int incfs_fill_batch(struct file *file, void *arg)
 		return -ENOMEM;
 	fill->filled = 0;
 	for (i = 0; i < fill->count && !err; i++) {
-		result = try_block(incfs_file_mount(file), &blocks[i], buf, &err);
+		result = try_block(incfs_file_mount(file), &blocks[i], buf, &run, &err);
 		fill->filled += !err && !result;
 		cond_resched();
 	}
+	run_end(&run);
 	kfree(buf);
 	return err;
 }
@@ -173,21 +210,28 @@ int incfs_fill_share(struct file *file, void *arg)
 	struct incfs_share *share = arg;
 	u32 end = min_t(u32, share->count, SHARE_BLOCKS_MAX);
 	struct incfs_node *from, *to;
-	u32 n;
+	struct run run = {};
+	u32 n, i, shared;
 	int err;
 
 	share->shared = 0;
 	share->done = 0;
 	err = check_share(incfs_file_mount(file), share, &from, &to);
 	while (!err && share->done < end) {
+		err = -EINTR;
 		if (fatal_signal_pending(current))
-			return -EINTR;
+			break;
 		n = min_t(u32, end - share->done, INCFS_EXTENT_BATCH);
 		err = incfs_blocks_share(from, share->from_block + share->done,
-					 to, share->to_block + share->done, n, &share->shared);
+					 to, share->to_block + share->done, n, &shared);
+		for (i = 0; i < n; i++)
+			if (shared & BIT(i))
+				run_add(&run, to, share->to_block + share->done + i);
+		share->shared += hweight32(shared);
 		if (!err)
 			share->done += n;
 		cond_resched();
 	}
+	run_end(&run);
 	return err;
 }

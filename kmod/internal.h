@@ -6,14 +6,17 @@
 #ifndef _INCFS_INTERNAL_H
 #define _INCFS_INTERNAL_H
 
+#include <linux/completion.h>
 #include <linux/fs.h>
 #include <linux/hashtable.h>
+#include <linux/kobject.h>
 #include <linux/mutex.h>
 #include <linux/rhashtable-types.h>
 #include <linux/rwsem.h>
 #include <linux/spinlock.h>
 #include <linux/types.h>
 #include <linux/wait.h>
+#include <linux/workqueue.h>
 #include <linux/xarray.h>
 
 #include <incfs/policy.h>
@@ -27,6 +30,7 @@
 #define INCFS_DEFAULT_CMD_MODE 0600
 #define INCFS_PENDING_BITS 8
 #define INCFS_EXPIRED_MAX 64
+#define INCFS_AHEAD_MAX 64
 #define INCFS_NO_BLOCK U32_MAX
 /* Block-map entries that are read in one go; arrays of them are on the stack. */
 #define INCFS_EXTENT_BATCH 32
@@ -136,6 +140,21 @@ struct incfs_faulting {
 	const struct task_struct *task;
 };
 
+/* struct incfs_ahead_range - stored blocks to be read (ahead.c) */
+struct incfs_ahead_range {
+	struct incfs_node *node;
+	u32 first;
+	u32 count;
+};
+
+/* struct incfs_ahead - what policies want in the page cache; all of it under @lock */
+struct incfs_ahead {
+	spinlock_t lock;			/* of all that follows */
+	unsigned int head, nr;
+	struct incfs_ahead_range ranges[INCFS_AHEAD_MAX];
+	struct work_struct work;
+};
+
 /* What a mount counts, for struct incfs_stats. */
 enum incfs_stat {
 	INCFS_STAT_BLOCKS_FILLED,
@@ -156,6 +175,7 @@ enum incfs_stat {
  */
 struct incfs_mount {
 	struct super_block *sb;		/* I */
+	struct rcu_head rcu;
 	u64 id;				/* I: never used again while loaded */
 	u32 max_files;			/* I */
 	unsigned int timeout_ms;	/* READ_ONCE, WRITE_ONCE; 0 is for ever */
@@ -183,7 +203,11 @@ struct incfs_mount {
 	struct list_head faulting;	/* P: struct incfs_faulting */
 
 	struct incfs_policy_use policy;
+	struct incfs_ahead ahead;
 	atomic64_t stats[INCFS_NR_STATS];
+
+	struct kobject kobj;		/* its directory in sysfs */
+	struct completion kobj_released;
 };
 
 static inline struct incfs_mount *incfs_sb_mount(const struct super_block *sb)
@@ -252,6 +276,9 @@ struct incfs_params {
 /* sysfs.c APIs: */
 int incfs_sysfs_init(void);
 void incfs_sysfs_exit(void);
+/* Show a mount; the reverse waits for those who look. */
+int incfs_sysfs_add(struct incfs_mount *mnt);
+void incfs_sysfs_remove(struct incfs_mount *mnt);
 
 /* params.c APIs: */
 int incfs_init_context(struct fs_context *fc);
@@ -416,13 +443,16 @@ int incfs_blocks_find_absent(struct incfs_node *node, u32 first, u32 end, u32 *s
  */
 int incfs_blocks_read(struct incfs_node *node, u32 block, const struct incfs_extent *extent,
 		      void *page);
-/* Store a block and wake its readers; nothing happens if it is stored already. */
+/*
+ * Store a block and wake its readers. Returns 1; 0 if it was stored already, and
+ * nothing has happened; or an errno.
+ */
 int incfs_blocks_store(struct incfs_node *node, u32 block, const void *buf, u16 len, u16 flags);
 
 /*
  * Have @count blocks of @to, at most INCFS_EXTENT_BATCH, refer to the stored bytes
  * of @from's, where these are stored and those are absent and of the same length.
- * Adds to *@shared how many do now, and wakes their readers.
+ * *@shared says which do now, a bit for each; their readers wake.
  */
 int incfs_blocks_share(struct incfs_node *from, u32 from_block, struct incfs_node *to,
 		       u32 to_block, u32 count, u32 *shared);
@@ -432,9 +462,22 @@ int incfs_blocks_share(struct incfs_node *from, u32 from_block, struct incfs_nod
  */
 int incfs_blocks_stored(struct incfs_node *node, u64 *bytes);
 
+/* ahead.c APIs: stored blocks that a policy wants in the page cache */
+extern struct workqueue_struct *incfs_workqueue;
+int incfs_ahead_init(void);
+void incfs_ahead_exit(void);
+void incfs_ahead_setup(struct incfs_mount *mnt);
+/* Before the inodes go. */
+void incfs_ahead_stop(struct incfs_mount *mnt);
+/* Note blocks, all within the file, to be read. May not sleep. EAGAIN: too many. */
+int incfs_ahead_add(struct incfs_node *node, u32 first, u32 count);
+
 /* read.c APIs: */
 extern const struct address_space_operations incfs_file_aops;
 extern const struct vm_operations_struct incfs_file_vm_ops;
+/* Begin an access to blocks of @node by the current task. */
+void incfs_access_init(struct incfs_access *access, struct incfs_node *node, u32 block,
+		       u32 count, enum incfs_read_why why);
 /*
  * What a reader of access->read.block finds, policy and image taken together.
  * Returns an enum incfs_state or a negative errno; *@extent is set when it is
@@ -460,6 +503,11 @@ void incfs_pending_complete(struct incfs_node *node, u32 block);
  * policy. Called after policy or timeout of the mount have changed. May not sleep.
  */
 void incfs_pending_recheck(struct incfs_mount *mnt);
+/*
+ * The same for @count blocks, 0 for all, from @first on, of the file @ino, 0 for
+ * all. Returns how many of them are waited for.
+ */
+int incfs_pending_recheck_blocks(struct incfs_mount *mnt, u64 ino, u32 first, u32 count);
 /* Is there a wait with a serial number above @serial? */
 bool incfs_pending_newer(struct incfs_mount *mnt, u64 serial);
 /* Copy up to @max waits above *@serial, and move *@serial on. */

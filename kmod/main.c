@@ -19,12 +19,15 @@ static int __init incfs_init(void)
 	err = incfs_pending_init();
 	if (err)
 		goto err_tree;
+	err = incfs_ahead_init();
+	if (err)
+		goto err_pending;
 	err = incfs_policy_init();
 	if (err)
-		goto err_pending;
+		goto err_ahead;
 	err = incfs_sysfs_init();
 	if (err)
-		goto err_pending;
+		goto err_ahead;
 	err = register_filesystem(&incfs_fs_type);
 	if (err)
 		goto err_sysfs;
@@ -32,6 +35,8 @@ static int __init incfs_init(void)
 
 err_sysfs:
 	incfs_sysfs_exit();
+err_ahead:
+	incfs_ahead_exit();
 err_pending:
 	incfs_pending_exit();
 err_tree:
@@ -44,6 +49,7 @@ static void __exit incfs_exit(void)
 	unregister_filesystem(&incfs_fs_type);
 	incfs_sysfs_exit();
 	/* The kernel forgets the policy type when it forgets the module's BTF. */
+	incfs_ahead_exit();
 	incfs_pending_exit();
 	incfs_tree_exit();
 }

@@ -129,7 +129,10 @@ static void pending_leave(struct incfs_pending *pending)
 		kmem_cache_free(pending_cache, pending);
 }
 
-/* Tell the policy of the wait, once for all readers and each policy. */
+/*
+ * Tell the policy of the wait, once for all readers and each policy. If it has
+ * changed since @seen, the reader is going to ask the new one first.
+ */
 static void pending_announce(struct incfs_pending *pending, struct incfs_access *access,
 			     unsigned int seen)
 {
@@ -137,13 +140,16 @@ static void pending_announce(struct incfs_pending *pending, struct incfs_access 
 	bool first;
 
 	spin_lock(&mnt->pending_lock);
-	first = pending->announced != seen;
-	pending->announced = seen;
+	first = pending->announced != seen && pending->recheck == seen;
+	if (first)
+		pending->announced = seen;
 	spin_unlock(&mnt->pending_lock);
 	if (!first)
 		return;
-	incfs_policy_pending(mnt, access);
-	incfs_policy_prefetch(mnt, access);
+	if (incfs_policy_wants(&mnt->policy, INCFS_CALL_PENDING))
+		incfs_policy_tell(mnt, INCFS_CALL_PENDING, access);
+	if (incfs_policy_wants(&mnt->policy, INCFS_CALL_PREFETCH))
+		incfs_policy_tell(mnt, INCFS_CALL_PREFETCH, access);
 }
 
 /* Jiffies that are left of the wait; 0 when it is over. */
@@ -157,31 +163,34 @@ static long wait_left(const struct incfs_access *access, unsigned long start)
 	return time_before(jiffies, deadline) ? deadline - jiffies : 0;
 }
 
+/*
+ * A policy may have its readers ask again and again: they can be killed all the
+ * same, and their time runs out.
+ */
 static int pending_sleep(struct incfs_pending *pending, struct incfs_access *access)
 {
 	unsigned long start = jiffies;
 	struct incfs_extent extent;
+	long left, nap, ret;
 	unsigned int seen;
-	long left;
 	int state;
 
-	for (;;) {
+	for (;; cond_resched()) {
 		seen = READ_ONCE(pending->recheck);
 		state = incfs_access_decide(access, &extent);
 		if (state != INCFS_ABSENT)
 			return min(state, 0);
 		pending_announce(pending, access, seen);
 		left = wait_left(access, start);
-		if (left)
-			left = wait_event_killable_timeout(pending->wait,
-							   READ_ONCE(pending->done) ||
-							   READ_ONCE(pending->recheck) != seen,
-							   left);
+		nap = access->read.recheck_ms ? msecs_to_jiffies(access->read.recheck_ms) : left;
+		ret = wait_event_killable_timeout(pending->wait, READ_ONCE(pending->done) ||
+						  READ_ONCE(pending->recheck) != seen,
+						  min(left, nap));
 		if (READ_ONCE(pending->done))
 			return 0;
-		if (left < 0)
+		if (ret < 0 || fatal_signal_pending(current))
 			return -EINTR;
-		if (!left)
+		if (!left || (!ret && left <= nap))
 			return -ETIME;
 	}
 }
@@ -222,16 +231,27 @@ void incfs_pending_complete(struct incfs_node *node, u32 block)
 	spin_unlock(&mnt->pending_lock);
 }
 
-void incfs_pending_recheck(struct incfs_mount *mnt)
+int incfs_pending_recheck_blocks(struct incfs_mount *mnt, u64 ino, u32 first, u32 count)
 {
 	struct incfs_pending *pending;
+	int n = 0;
 
 	spin_lock(&mnt->pending_lock);
 	list_for_each_entry(pending, &mnt->pending, list) {
+		if ((ino && pending->node->ino != ino) || pending->block < first ||
+		    (count && pending->block - first >= count))
+			continue;
 		WRITE_ONCE(pending->recheck, pending->recheck + 1);
 		wake_up_all(&pending->wait);
+		n++;
 	}
 	spin_unlock(&mnt->pending_lock);
+	return n;
+}
+
+void incfs_pending_recheck(struct incfs_mount *mnt)
+{
+	incfs_pending_recheck_blocks(mnt, 0, 0, 0);
 }
 
 bool incfs_pending_newer(struct incfs_mount *mnt, u64 serial)

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Policies: the struct_ops type incfs_policy_ops, what its programs may do, and
- * the kernel functions that they may call.
+ * Policies: the struct_ops type incfs_policy_ops, and what its programs may do.
  *
  * The struct_ops core holds a reference to the module for every map of the
  * type, attached or not: the module can't go while there is a policy.
@@ -11,7 +10,6 @@
 #include <linux/bpf.h>
 #include <linux/bpf_verifier.h>
 #include <linux/btf.h>
-#include <linux/btf_ids.h>
 #include <linux/ctype.h>
 
 #include "compat.h"
@@ -19,54 +17,17 @@
 /* Set by the core when it takes the type; stays NULL when it does not. */
 static struct btf *policy_btf;
 
-__bpf_kfunc_start_defs();
-
-/**
- * bpf_incfs_find_absent - find blocks of the file being read that aren't stored
- * @read:  the read, as the callback got it
- * @first: block to start at
- * @end:   block to stop before; no more than INCFS_FIND_ABSENT_MAX blocks are
- *         looked at, and none past the end of the file
- * @start: set to the first absent block, unless the result is 0 or negative
- *
- * What it says may be out of date as soon as it returns. May sleep, and reads
- * the image when the file's block map is not in the page cache.
- *
- * Return: how many absent blocks lie next to each other from @start on, within
- * the bounds; 0 when there are none; a negative errno when the image could not
- * be read.
- */
-__bpf_kfunc int bpf_incfs_find_absent(struct incfs_read *read, u32 first, u32 end, u32 *start)
+/* Other struct_ops types have the same program type. */
+bool incfs_policy_is_callback(const struct bpf_prog *prog)
 {
-	/* Set for each call of a policy; a program can neither write nor forge it. */
-	struct incfs_node *node = (struct incfs_node *)read->file;
-
-	end = min(end, node->nr_blocks);
-	if (first >= end)
-		return 0;
-	end = min(end - first, (u32)INCFS_FIND_ABSENT_MAX) + first;
-	return incfs_blocks_find_absent(node, first, end, start);
+	return prog->type == BPF_PROG_TYPE_STRUCT_OPS && prog->aux->attach_btf == policy_btf;
 }
 
-__bpf_kfunc_end_defs();
-
-BTF_KFUNCS_START(policy_kfunc_ids)
-BTF_ID_FLAGS(func, bpf_incfs_find_absent, KF_SLEEPABLE | KF_TRUSTED_ARGS)
-BTF_KFUNCS_END(policy_kfunc_ids)
-
-/* Other struct_ops types have the same program type: let only ours in. */
-static int policy_kfunc_filter(const struct bpf_prog *prog, u32 kfunc_id)
+/* Whether the bytes are those of a __u32 at @member. */
+static bool is_number(int off, int size, size_t member)
 {
-	if (prog->type != BPF_PROG_TYPE_STRUCT_OPS || prog->aux->attach_btf != policy_btf)
-		return -EACCES;
-	return 0;
+	return off == member && size == sizeof(u32);
 }
-
-static const struct btf_kfunc_id_set policy_kfunc_set = {
-	.owner = THIS_MODULE,
-	.set = &policy_kfunc_ids,
-	.filter = policy_kfunc_filter,
-};
 
 /* A program wants to write into memory of the kernel. */
 static int policy_btf_struct_access(struct bpf_verifier_log *log,
@@ -74,22 +35,22 @@ static int policy_btf_struct_access(struct bpf_verifier_log *log,
 {
 	const struct bpf_verifier_env *env = container_of(log, struct bpf_verifier_env, log);
 	const struct bpf_prog_aux *aux = env->prog->aux;
-	/* Each callback has a struct incfs_read * as its only argument. */
+	/* Each callback has a context as its only argument. */
 	const struct btf_type *arg = btf_type_by_id(policy_btf,
 						    btf_params(aux->attach_func_proto)->type);
 
 	if (reg->btf != policy_btf || reg->btf_id != arg->type) {
-		bpf_log(log, "a policy may write to struct incfs_read only\n");
-		return -EACCES;
-	}
-	if (off != offsetof(struct incfs_read, timeout_ms) ||
-	    size != sizeof_field(struct incfs_read, timeout_ms)) {
-		bpf_log(log, "a policy may write timeout_ms of struct incfs_read only, all of it\n");
+		bpf_log(log, "a policy may write to its context only\n");
 		return -EACCES;
 	}
 	if (strcmp(aux->attach_func_name, "block_presence")) {
-		bpf_log(log, "timeout_ms may be written by block_presence only, not by %s\n",
+		bpf_log(log, "a context may be written by block_presence only, not by %s\n",
 			aux->attach_func_name);
+		return -EACCES;
+	}
+	if (!is_number(off, size, offsetof(struct incfs_read, timeout_ms)) &&
+	    !is_number(off, size, offsetof(struct incfs_read, recheck_ms))) {
+		bpf_log(log, "only timeout_ms and recheck_ms of struct incfs_read may be written\n");
 		return -EACCES;
 	}
 	return SCALAR_VALUE;
@@ -145,6 +106,20 @@ static int policy_init_member(const struct btf_type *t, const struct btf_member 
 	return 0;
 }
 
+/* All may sleep but those that are called while other policies have to wait. */
+static int policy_check_member(const struct btf_type *t, const struct btf_member *member,
+			       const struct bpf_prog *prog)
+{
+	switch (__btf_member_bit_offset(t, member) / 8) {
+	case offsetof(struct incfs_policy_ops, block_presence):
+	case offsetof(struct incfs_policy_ops, prefetch):
+	case offsetof(struct incfs_policy_ops, pending):
+	case offsetof(struct incfs_policy_ops, filled):
+		return 0;
+	}
+	return prog->sleepable ? -EINVAL : 0;
+}
+
 static int policy_reg(void *kdata, struct bpf_link *link)
 {
 	return incfs_policy_add(kdata);
@@ -174,10 +149,26 @@ static void policy_stub_pending(struct incfs_read *read)
 {
 }
 
+static void policy_stub_filled(struct incfs_read *fill)
+{
+}
+
+static int policy_stub_attach(struct incfs_policy_mount *mount)
+{
+	return 0;
+}
+
+static void policy_stub_detach(struct incfs_policy_mount *mount)
+{
+}
+
 static struct incfs_policy_ops policy_stubs = {
 	.block_presence = policy_stub_block_presence,
 	.prefetch = policy_stub_prefetch,
 	.pending = policy_stub_pending,
+	.filled = policy_stub_filled,
+	.attach = policy_stub_attach,
+	.detach = policy_stub_detach,
 };
 
 static struct bpf_struct_ops policy_type = {
@@ -186,6 +177,7 @@ static struct bpf_struct_ops policy_type = {
 	.verifier_ops = &policy_verifier_ops,
 	.cfi_stubs = &policy_stubs,
 	.init = policy_type_init,
+	.check_member = policy_check_member,
 	.init_member = policy_init_member,
 	.reg = policy_reg,
 	.update = policy_update,
@@ -196,7 +188,7 @@ int __init incfs_policy_init(void)
 {
 	int err;
 
-	err = register_btf_kfunc_id_set(BPF_PROG_TYPE_STRUCT_OPS, &policy_kfunc_set);
+	err = incfs_kfunc_init();
 	if (err)
 		return err;
 	err = register_bpf_struct_ops(&policy_type, incfs_policy_ops);

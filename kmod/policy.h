@@ -1,49 +1,106 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Policies: the struct_ops type (policy.c), and which mount uses which policy
- * (policy_call.c). What a policy may do is in include/incfs/policy.h.
+ * Policies: the struct_ops type (policy.c), what programs may call (kfunc.c), which
+ * mount uses which policy (registry.c), and the calls (policy_call.c). What a
+ * policy may do is in include/incfs/policy.h.
  */
 #ifndef _INCFS_KMOD_POLICY_H
 #define _INCFS_KMOD_POLICY_H
 
+#include <linux/bits.h>
+#include <linux/jump_label.h>
 #include <linux/list.h>
+#include <linux/srcu.h>
 #include <linux/types.h>
-#include <linux/xarray.h>
+#include <linux/workqueue.h>
 
 #include <incfs/policy.h>
 
+struct bpf_prog;
+struct btf;
 struct incfs_access;
 struct incfs_mount;
-struct incfs_policy;
 struct seq_file;
 
 /* Choices of a mount that are not the name of a policy. */
 #define INCFS_POLICY_AUTO "auto"
 #define INCFS_POLICY_NONE "none"
 
-/*
- * struct incfs_policy_use - a mount's choice, and the policy that it uses now
- *
- * Locks: L incfs_policy_lock; S written under it, read under incfs_policy_srcu.
- */
-struct incfs_policy_use {
-	struct list_head list;			/* L: incfs_policy_uses */
-	struct incfs_policy __rcu *cur;		/* S: NULL is the built-in behaviour */
-	char choice[INCFS_POLICY_NAME_MAX];	/* L: "" is none */
-	struct xarray dropped;			/* its own lock: by address of the ops */
+/* The callbacks about blocks, as bits of what a policy has. */
+enum incfs_call {
+	INCFS_CALL_PRESENCE,
+	INCFS_CALL_PREFETCH,
+	INCFS_CALL_PENDING,
+	INCFS_CALL_FILLED,
 };
+
+/*
+ * Locks: I never changes; L registry_lock of registry.c; S written under L, read
+ * under incfs_policy_srcu; U incfs_policy_use.lock.
+ */
+
+/* struct incfs_policy - a policy that is registered */
+struct incfs_policy {
+	struct list_head list;			/* L */
+	struct incfs_policy_ops __rcu *ops;	/* S */
+};
+
+enum incfs_policy_failure_kind {
+	INCFS_POLICY_NO_FAILURE,
+	INCFS_POLICY_BAD_VERDICT,	/* block_presence() broke the rules: dropped */
+	INCFS_POLICY_REFUSED,		/* attach() refused a mount that had chosen it */
+};
+
+/* struct incfs_policy_failure - why a mount is without the policy that it chose */
+struct incfs_policy_failure {
+	enum incfs_policy_failure_kind kind;
+	int code;				/* the verdict, or an errno */
+	u32 block;				/* of a verdict */
+	u64 ino;
+	u64 when;				/* ktime_get_ns() */
+	char policy[INCFS_POLICY_NAME_MAX];
+};
+
+/* struct incfs_policy_use - a mount's choice, and the policy that it uses now */
+struct incfs_policy_use {
+	struct incfs_policy __rcu *cur;		/* S: NULL is the built-in behaviour */
+	u32 calls;				/* L, READ_ONCE: bits of what it has */
+	struct incfs_policy_ops *attached;	/* L: has accepted the mount */
+	struct incfs_policy_ops *left;		/* L: is to be told that it has lost it */
+	spinlock_t lock;
+	char choice[INCFS_POLICY_NAME_MAX];	/* written L and U: "" is none */
+	struct incfs_policy_failure failure;	/* U: the last one */
+	const struct incfs_policy_ops *failed;	/* written U or L, READ_ONCE: do without it */
+	struct work_struct work;		/* takes it off the mount */
+};
+
+extern struct srcu_struct incfs_policy_srcu;
+DECLARE_STATIC_KEY_FALSE(incfs_policies_exist);
+
+/* Whether the mount's policy, if it has one, is to be called. */
+static inline bool incfs_policy_wants(const struct incfs_policy_use *use, enum incfs_call call)
+{
+	return static_branch_unlikely(&incfs_policies_exist) &&
+	       READ_ONCE(use->calls) & BIT(call);
+}
 
 /* policy.c APIs: */
 
 int incfs_policy_init(void);
+/* Whether the program is a callback of a policy. */
+bool incfs_policy_is_callback(const struct bpf_prog *prog);
 
-/* policy_call.c APIs: the registry, called by policy.c alone */
+/* kfunc.c APIs: */
+
+int incfs_kfunc_init(void);
+
+/* registry.c APIs: what is registered, called by policy.c alone */
 
 int incfs_policy_add(struct incfs_policy_ops *ops);
 int incfs_policy_replace(struct incfs_policy_ops *ops, struct incfs_policy_ops *old);
 void incfs_policy_remove(struct incfs_policy_ops *ops);
 
-/* policy_call.c APIs: mounts and reads */
+/* registry.c APIs: mounts */
 
 /**
  * incfs_policy_bind - make a mount known to the policies
@@ -51,8 +108,8 @@ void incfs_policy_remove(struct incfs_policy_ops *ops);
  *          zeroed otherwise
  * @choice: "auto", the name of a policy, or NULL, "" or "none" for none
  *
- * Return: 0; -ENOENT no policy of that name; -EPERM it is for another mount.
- * After an error there is nothing to unbind.
+ * Return: 0; -ENOENT no policy of that name; -EPERM it is for another mount; what
+ * the policy refuses the mount with. After an error there is nothing to unbind.
  */
 int incfs_policy_bind(struct incfs_mount *mnt, const char *choice);
 
@@ -62,37 +119,52 @@ int incfs_policy_bind(struct incfs_mount *mnt, const char *choice);
  * @choice: as for incfs_policy_bind()
  *
  * The choice that stands is kept on an error. Choosing a policy, even the same
- * one, takes back one that was dropped for its verdicts.
+ * one, takes back one that was dropped for its verdicts. May wait for calls of the
+ * policy before.
  *
  * Return: as incfs_policy_bind().
  */
 int incfs_policy_choose(struct incfs_mount *mnt, const char *choice);
 
-/* The counterpart of incfs_policy_bind(), when no read can be under way. */
+/*
+ * The counterpart of incfs_policy_bind(), when no read can be under way. Who has
+ * found the mount by its id may use it until a grace period of RCU has passed.
+ */
 void incfs_policy_unbind(struct incfs_mount *mnt);
 
-/* Show the choice as a mount option; nothing when there is none. */
+/* The choice; "" for none. */
+void incfs_policy_choice(struct incfs_mount *mnt, char choice[INCFS_POLICY_NAME_MAX]);
+/* Show it as a mount option; nothing when there is none. */
 void incfs_policy_show(struct incfs_mount *mnt, struct seq_file *m);
+
+/* incfs_pending_recheck_blocks() on a mount by its id; -ENOENT: no such mount. */
+int incfs_policy_recheck(u64 mount_id, u64 ino, u32 first, u32 count);
+
+/* policy_call.c APIs: */
 
 /* The name of the policy in use; "" for the built-in behaviour. */
 void incfs_policy_name(struct incfs_mount *mnt, char name[INCFS_POLICY_NAME_MAX]);
+void incfs_policy_failure(struct incfs_mount *mnt, struct incfs_policy_failure *failure);
+/* Record that the policy that the mount has chosen by name does not take it. */
+void incfs_policy_refused(struct incfs_mount *mnt, const char *name, int err);
 
 /**
  * incfs_policy_presence - ask the mount's policy about one block
  * @mnt:    mount of the file
- * @access: the read; @access->read.timeout_ms may change
+ * @access: the read; @access->read.timeout_ms and recheck_ms may change
  *
- * The caller may hold folio locks, the mapping's invalidate_lock and the mmap
- * lock, no spinlock and no RCU. A reader that is going to wait must have noted the
- * state of incfs_pending_recheck() before it asks, or it could wait on the word
- * of a policy that has gone since.
+ * For when incfs_policy_wants() INCFS_CALL_PRESENCE. The caller may hold folio
+ * locks, the mapping's invalidate_lock and the mmap lock, no spinlock and no RCU. A
+ * reader that is going to wait must have noted the state of
+ * incfs_pending_recheck() before it asks, or it could wait on the word of a policy
+ * that has gone since.
  *
  * Return: an enum incfs_verdict or one of the errnos that policies may use.
  */
 int incfs_policy_presence(struct incfs_mount *mnt, struct incfs_access *access);
 
-/* Tell the mount's policy; context as above. */
-void incfs_policy_pending(struct incfs_mount *mnt, const struct incfs_access *access);
-void incfs_policy_prefetch(struct incfs_mount *mnt, const struct incfs_access *access);
+/* Tell the mount's policy, likewise; @call is one of the others. */
+void incfs_policy_tell(struct incfs_mount *mnt, enum incfs_call call,
+		       const struct incfs_access *access);
 
 #endif /* _INCFS_KMOD_POLICY_H */

@@ -1,253 +1,29 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Policies in use: the registry, each mount's choice, the calls, the fall-back.
+ * Policies in use: the calls, the check of what they say, and the fall-back.
  *
- * A mount points at the entry of a policy, an entry at the operations: a link
- * update is one store for all mounts. Whatever changes a mount's policy tells
- * its waiting readers to ask again, at once and under the lock that keeps the
- * mount alive; only then, without the lock, the calls that are still in the
- * old program are waited for. So a program that sleeps for long delays who
- * removes it, and neither readers nor other mounts.
- *
- * A policy that is dropped for a verdict is marked by the address of its
- * operations inside the same SRCU section as the call, and the mark is erased
- * after the grace period that lets the operations go: a mark can't outlive
+ * A policy that breaks the rules is marked by the address of its operations, in
+ * the SRCU section of the call: from then on this mount does without it, and a
+ * work item takes it off the mount in good order. The registry erases the mark
+ * after the grace period that lets the operations go, so that it can't outlive
  * them and hit another policy at the same address.
  */
 #include "internal.h"
 
-#include <linux/seq_file.h>
-#include <linux/slab.h>
 #include <linux/srcu.h>
 #include <linux/uaccess.h>
+#include <linux/workqueue.h>
 
-/* Nothing allocates under it: a reader takes it with folios locked. */
-static DEFINE_MUTEX(incfs_policy_lock);
-DEFINE_STATIC_SRCU(incfs_policy_srcu);
-
-static LIST_HEAD(incfs_policies);	/* incfs_policy_lock; the newest first */
-static LIST_HEAD(incfs_policy_uses);	/* incfs_policy_lock */
-
-/* struct incfs_policy - a registered policy; locks as in policy.h */
-struct incfs_policy {
-	struct list_head list;			/* L */
-	struct incfs_policy_ops __rcu *ops;	/* S */
-};
-
-static struct incfs_policy_ops *policy_ops(const struct incfs_policy *policy)
+/* The operations of the mount's policy; NULL: none, or one that has been dropped. */
+static struct incfs_policy_ops *policy_ops(struct incfs_mount *mnt)
 {
-	return rcu_dereference_protected(policy->ops,
-					 lockdep_is_held(&incfs_policy_lock));
-}
-
-static struct incfs_policy *policy_find(const char *name)
-{
-	struct incfs_policy *policy;
-
-	list_for_each_entry(policy, &incfs_policies, list)
-		if (!strcmp(policy_ops(policy)->name, name))
-			return policy;
-	return NULL;
-}
-
-static bool policy_accepts(const struct incfs_policy *policy, const struct incfs_mount *mnt)
-{
-	u64 only = policy_ops(policy)->mount_id;
-
-	return !only || only == mnt->id;
-}
-
-/* The policy that @mnt is to use by its choice and by what is registered. */
-static struct incfs_policy *policy_pick(struct incfs_mount *mnt)
-{
-	struct incfs_policy_use *use = &mnt->policy;
-	bool any = !strcmp(use->choice, INCFS_POLICY_AUTO);
-	struct incfs_policy *policy;
-
-	list_for_each_entry(policy, &incfs_policies, list) {
-		struct incfs_policy_ops *ops = policy_ops(policy);
-
-		if (!policy_accepts(policy, mnt) || (!any && strcmp(ops->name, use->choice)))
-			continue;
-		return xa_load(&use->dropped, (unsigned long)ops) ? NULL : policy;
-	}
-	return NULL;
-}
-
-/* Return: whether the mount's policy has changed. */
-static bool policy_rebind(struct incfs_mount *mnt)
-{
-	struct incfs_policy *policy = policy_pick(mnt);
-
-	lockdep_assert_held(&incfs_policy_lock);
-	if (policy == rcu_access_pointer(mnt->policy.cur))
-		return false;
-	rcu_assign_pointer(mnt->policy.cur, policy);
-	incfs_pending_recheck(mnt);
-	return true;
-}
-
-static void policy_rebind_all(void)
-{
-	struct incfs_mount *mnt;
-
-	list_for_each_entry(mnt, &incfs_policy_uses, policy.list)
-		policy_rebind(mnt);
-}
-
-/* Wait for the calls that are in @ops, and erase what refers to it. */
-static void policy_drain(struct incfs_policy_ops *ops)
-{
-	struct incfs_mount *mnt;
-
-	synchronize_srcu(&incfs_policy_srcu);
-	mutex_lock(&incfs_policy_lock);
-	list_for_each_entry(mnt, &incfs_policy_uses, policy.list)
-		xa_erase(&mnt->policy.dropped, (unsigned long)ops);
-	mutex_unlock(&incfs_policy_lock);
-}
-
-int incfs_policy_add(struct incfs_policy_ops *ops)
-{
-	struct incfs_policy *policy = kzalloc(sizeof(*policy), GFP_KERNEL);
+	struct incfs_policy *policy = srcu_dereference(mnt->policy.cur, &incfs_policy_srcu);
+	struct incfs_policy_ops *ops;
 
 	if (!policy)
-		return -ENOMEM;
-	RCU_INIT_POINTER(policy->ops, ops);
-
-	mutex_lock(&incfs_policy_lock);
-	if (policy_find(ops->name)) {
-		mutex_unlock(&incfs_policy_lock);
-		kfree(policy);
-		return -EEXIST;
-	}
-	list_add(&policy->list, &incfs_policies);
-	policy_rebind_all();
-	mutex_unlock(&incfs_policy_lock);
-	return 0;
-}
-
-/*
- * Put @ops in the place of @old. What mounts know the policy by stays as it is,
- * or a mount could be found using what it never chose.
- */
-int incfs_policy_replace(struct incfs_policy_ops *ops, struct incfs_policy_ops *old)
-{
-	struct incfs_policy *policy;
-	struct incfs_mount *mnt;
-
-	if (strcmp(ops->name, old->name) || ops->mount_id != old->mount_id) {
-		pr_warn_ratelimited("incremental-fs: policy %s for mount %llu can't replace %s for mount %llu\n",
-				    ops->name, ops->mount_id, old->name, old->mount_id);
-		return -EINVAL;
-	}
-	if (ops == old)
-		return 0;
-
-	mutex_lock(&incfs_policy_lock);
-	policy = policy_find(old->name);
-	rcu_assign_pointer(policy->ops, ops);
-	list_for_each_entry(mnt, &incfs_policy_uses, policy.list) {
-		/* A mount that had dropped the old one takes the new one. */
-		if (!policy_rebind(mnt) && rcu_access_pointer(mnt->policy.cur) == policy)
-			incfs_pending_recheck(mnt);
-	}
-	mutex_unlock(&incfs_policy_lock);
-	policy_drain(old);
-	return 0;
-}
-
-void incfs_policy_remove(struct incfs_policy_ops *ops)
-{
-	struct incfs_policy *policy;
-
-	mutex_lock(&incfs_policy_lock);
-	policy = policy_find(ops->name);
-	list_del(&policy->list);
-	policy_rebind_all();
-	mutex_unlock(&incfs_policy_lock);
-	policy_drain(ops);
-	kfree(policy);
-}
-
-static int policy_choose(struct incfs_mount *mnt, const char *choice)
-{
-	struct incfs_policy_use *use = &mnt->policy;
-	struct incfs_policy *policy;
-
-	lockdep_assert_held(&incfs_policy_lock);
-	if (!choice || !strcmp(choice, INCFS_POLICY_NONE))
-		choice = "";
-	if (*choice && strcmp(choice, INCFS_POLICY_AUTO)) {
-		policy = policy_find(choice);
-		if (!policy) {
-			incfs_err(mnt, "no policy %.*s is registered",
-				  INCFS_POLICY_NAME_MAX, choice);
-			return -ENOENT;
-		}
-		if (!policy_accepts(policy, mnt)) {
-			incfs_err(mnt, "policy %s is for mount %llu only",
-				  choice, policy_ops(policy)->mount_id);
-			return -EPERM;
-		}
-	}
-	strscpy(use->choice, choice);
-	xa_destroy(&use->dropped);
-	return 0;
-}
-
-int incfs_policy_bind(struct incfs_mount *mnt, const char *choice)
-{
-	int err;
-
-	xa_init(&mnt->policy.dropped);
-	mutex_lock(&incfs_policy_lock);
-	err = policy_choose(mnt, choice);
-	if (!err) {
-		RCU_INIT_POINTER(mnt->policy.cur, policy_pick(mnt));
-		list_add(&mnt->policy.list, &incfs_policy_uses);
-	}
-	mutex_unlock(&incfs_policy_lock);
-	return err;
-}
-
-int incfs_policy_choose(struct incfs_mount *mnt, const char *choice)
-{
-	int err;
-
-	mutex_lock(&incfs_policy_lock);
-	err = policy_choose(mnt, choice);
-	if (!err)
-		policy_rebind(mnt);
-	mutex_unlock(&incfs_policy_lock);
-	return err;
-}
-
-void incfs_policy_unbind(struct incfs_mount *mnt)
-{
-	mutex_lock(&incfs_policy_lock);
-	list_del(&mnt->policy.list);
-	mutex_unlock(&incfs_policy_lock);
-	xa_destroy(&mnt->policy.dropped);
-}
-
-void incfs_policy_show(struct incfs_mount *mnt, struct seq_file *m)
-{
-	mutex_lock(&incfs_policy_lock);
-	if (*mnt->policy.choice)
-		seq_show_option(m, "policy", mnt->policy.choice);
-	mutex_unlock(&incfs_policy_lock);
-}
-
-void incfs_policy_name(struct incfs_mount *mnt, char name[INCFS_POLICY_NAME_MAX])
-{
-	struct incfs_policy *policy;
-
-	mutex_lock(&incfs_policy_lock);
-	policy = rcu_dereference_protected(mnt->policy.cur,
-					   lockdep_is_held(&incfs_policy_lock));
-	strscpy_pad(name, policy ? policy_ops(policy)->name : "", INCFS_POLICY_NAME_MAX);
-	mutex_unlock(&incfs_policy_lock);
+		return NULL;
+	ops = srcu_dereference(policy->ops, &incfs_policy_srcu);
+	return ops == READ_ONCE(mnt->policy.failed) ? NULL : ops;
 }
 
 /*
@@ -259,19 +35,15 @@ void incfs_policy_name(struct incfs_mount *mnt, char name[INCFS_POLICY_NAME_MAX]
  */
 static struct incfs_policy_ops *policy_enter(struct incfs_mount *mnt, int *idx)
 {
-	struct incfs_policy *policy;
-
-	if (likely(!rcu_access_pointer(mnt->policy.cur)))
-		return NULL;
+	struct incfs_policy_ops *ops;
 
 	*idx = srcu_read_lock(&incfs_policy_srcu);
-	policy = srcu_dereference(mnt->policy.cur, &incfs_policy_srcu);
-	if (policy) {
+	ops = policy_ops(mnt);
+	if (ops)
 		pagefault_disable();
-		return srcu_dereference(policy->ops, &incfs_policy_srcu);
-	}
-	srcu_read_unlock(&incfs_policy_srcu, *idx);
-	return NULL;
+	else
+		srcu_read_unlock(&incfs_policy_srcu, *idx);
+	return ops;
 }
 
 static void policy_leave(int idx)
@@ -282,8 +54,7 @@ static void policy_leave(int idx)
 
 /*
  * What a policy gets to see. The verifier keeps a program from writing anything
- * but the timeout; that it has a copy makes it not matter for the rest of the
- * read.
+ * but two numbers; that it has a copy makes it not matter for the rest of the read.
  */
 static struct incfs_read policy_read(const struct incfs_access *access)
 {
@@ -293,7 +64,7 @@ static struct incfs_read policy_read(const struct incfs_access *access)
 	return read;
 }
 
-static bool policy_verdict_allowed(int verdict)
+static bool verdict_allowed(int verdict)
 {
 	switch (verdict) {
 	case INCFS_VERDICT_IMAGE:
@@ -310,12 +81,55 @@ static bool policy_verdict_allowed(int verdict)
 	return false;
 }
 
+/* The first of several readers that meet the fault records it. */
+static void policy_drop(struct incfs_mount *mnt, const struct incfs_policy_ops *ops, int verdict,
+			const struct incfs_access *access)
+{
+	struct incfs_policy_use *use = &mnt->policy;
+	bool first;
+
+	spin_lock(&use->lock);
+	first = use->failed != ops;
+	if (first) {
+		use->failure = (struct incfs_policy_failure) {
+			.kind = INCFS_POLICY_BAD_VERDICT,
+			.code = verdict,
+			.ino = access->read.ino,
+			.block = access->read.block,
+			.when = ktime_get_ns(),
+		};
+		strscpy(use->failure.policy, ops->name);
+		WRITE_ONCE(use->failed, ops);
+	}
+	spin_unlock(&use->lock);
+	if (!first)
+		return;
+	incfs_err(mnt, "policy %s is dropped: verdict %d on inode %llu block %u is not allowed",
+		  ops->name, verdict, access->read.ino, access->read.block);
+	incfs_pending_recheck(mnt);
+	queue_work(incfs_workqueue, &use->work);
+}
+
+void incfs_policy_refused(struct incfs_mount *mnt, const char *name, int err)
+{
+	struct incfs_policy_use *use = &mnt->policy;
+
+	spin_lock(&use->lock);
+	use->failure = (struct incfs_policy_failure) {
+		.kind = INCFS_POLICY_REFUSED,
+		.code = err,
+		.when = ktime_get_ns(),
+	};
+	strscpy(use->failure.policy, name);
+	spin_unlock(&use->lock);
+	incfs_err(mnt, "policy %s refuses the mount: %d", name, err);
+}
+
 int incfs_policy_presence(struct incfs_mount *mnt, struct incfs_access *access)
 {
 	struct incfs_policy_ops *ops;
 	struct incfs_read copy;
 	int idx, verdict = INCFS_VERDICT_IMAGE;
-	bool allowed = true;
 
 	ops = policy_enter(mnt, &idx);
 	if (!ops)
@@ -323,54 +137,52 @@ int incfs_policy_presence(struct incfs_mount *mnt, struct incfs_access *access)
 	if (ops->block_presence) {
 		copy = policy_read(access);
 		verdict = ops->block_presence(&copy);
-		allowed = policy_verdict_allowed(verdict);
-		if (allowed)
+		if (verdict_allowed(verdict)) {
 			access->read.timeout_ms = copy.timeout_ms;
-	}
-	if (!allowed) {
-		incfs_err(mnt, "policy %s is dropped: verdict %d on inode %llu block %u is not allowed",
-			  ops->name, verdict, access->read.ino, access->read.block);
-		xa_store(&mnt->policy.dropped, (unsigned long)ops, ops, GFP_NOFS);
+			access->read.recheck_ms = copy.recheck_ms;
+		} else {
+			policy_drop(mnt, ops, verdict, access);
+			verdict = INCFS_VERDICT_IMAGE;
+		}
 	}
 	policy_leave(idx);
-
-	if (!allowed) {
-		verdict = INCFS_VERDICT_IMAGE;
-		mutex_lock(&incfs_policy_lock);
-		policy_rebind(mnt);
-		mutex_unlock(&incfs_policy_lock);
-	}
 	return verdict;
 }
 
-void incfs_policy_pending(struct incfs_mount *mnt, const struct incfs_access *access)
+void incfs_policy_tell(struct incfs_mount *mnt, enum incfs_call call,
+		       const struct incfs_access *access)
 {
 	struct incfs_policy_ops *ops;
+	void (*callback)(struct incfs_read *read);
 	struct incfs_read copy;
 	int idx;
 
 	ops = policy_enter(mnt, &idx);
 	if (!ops)
 		return;
-	if (ops->pending) {
+	callback = call == INCFS_CALL_PENDING ? ops->pending :
+		   call == INCFS_CALL_PREFETCH ? ops->prefetch : ops->filled;
+	if (callback) {
 		copy = policy_read(access);
-		ops->pending(&copy);
+		callback(&copy);
 	}
 	policy_leave(idx);
 }
 
-void incfs_policy_prefetch(struct incfs_mount *mnt, const struct incfs_access *access)
+void incfs_policy_name(struct incfs_mount *mnt, char name[INCFS_POLICY_NAME_MAX])
 {
 	struct incfs_policy_ops *ops;
-	struct incfs_read copy;
 	int idx;
 
-	ops = policy_enter(mnt, &idx);
-	if (!ops)
-		return;
-	if (ops->prefetch) {
-		copy = policy_read(access);
-		ops->prefetch(&copy);
-	}
-	policy_leave(idx);
+	idx = srcu_read_lock(&incfs_policy_srcu);
+	ops = policy_ops(mnt);
+	strscpy_pad(name, ops ? ops->name : "", INCFS_POLICY_NAME_MAX);
+	srcu_read_unlock(&incfs_policy_srcu, idx);
+}
+
+void incfs_policy_failure(struct incfs_mount *mnt, struct incfs_policy_failure *failure)
+{
+	spin_lock(&mnt->policy.lock);
+	*failure = mnt->policy.failure;
+	spin_unlock(&mnt->policy.lock);
 }

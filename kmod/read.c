@@ -19,18 +19,19 @@
 #include <linux/sched.h>
 
 #include "internal.h"
+#include "trace.h"
 
 #define BLOCKS_PER_PAGE (PAGE_SIZE >> INCFS_BLOCK_SHIFT)
 
-static void access_init(struct incfs_access *access, struct incfs_node *node, u32 block,
-			enum incfs_read_why why)
+void incfs_access_init(struct incfs_access *access, struct incfs_node *node, u32 block,
+		       u32 count, enum incfs_read_why why)
 {
 	access->node = node;
 	access->read = (struct incfs_read) {
 		.mount_id = node->mnt->id,
 		.ino = node->ino,
 		.block = block,
-		.count = 1,
+		.count = count,
 		.file_blocks = node->nr_blocks,
 		.why = why,
 		.uid = from_kuid(&init_user_ns, current_fsuid()),
@@ -45,6 +46,9 @@ static int ask_policy(struct incfs_access *access)
 	int verdict;
 
 	access->read.timeout_ms = READ_ONCE(mnt->timeout_ms);
+	access->read.recheck_ms = 0;
+	if (!incfs_policy_wants(&mnt->policy, INCFS_CALL_PRESENCE))
+		return INCFS_STORED;
 	verdict = incfs_policy_presence(mnt, access);
 	if (verdict < 0)
 		return verdict;
@@ -136,6 +140,7 @@ static int read_blocks(struct incfs_access *access, struct window *window, struc
 			break;
 		}
 		state = decide(access, window, &extent);
+		trace_incfs_block_read(access, state);
 		page = kmap_local_folio(folio, offset);
 		ret = read_block(access, state, &extent, page);
 		kunmap_local(page);
@@ -151,7 +156,8 @@ static int incfs_read_folio(struct file *file, struct folio *folio)
 	struct incfs_access access;
 	int ret;
 
-	access_init(&access, incfs_inode_node(folio->mapping->host), 0, INCFS_READ_DEMAND);
+	incfs_access_init(&access, incfs_inode_node(folio->mapping->host), 0, 1,
+			  INCFS_READ_DEMAND);
 	ret = read_blocks(&access, NULL, folio);
 	if (ret != INCFS_ABSENT) {
 		folio_end_read(folio, !ret);
@@ -175,18 +181,19 @@ static void incfs_readahead(struct readahead_control *rac)
 	bool absent = false;
 	int ret;
 
-	access_init(&access, node, first, INCFS_READ_READAHEAD);
+	incfs_access_init(&access, node, first, 1, INCFS_READ_READAHEAD);
 	while ((folio = readahead_folio(rac))) {
 		ret = read_blocks(&access, &window, folio);
 		if (ret == INCFS_ABSENT)
 			absent = true;
 		folio_end_read(folio, !ret);
 	}
-	if (!absent)
+	/* A policy that has asked for this itself (ahead.c) is not asked what for. */
+	if (!absent || !rac->file || !incfs_policy_wants(&node->mnt->policy, INCFS_CALL_PREFETCH))
 		return;
 	access.read.block = first;
 	access.read.count = min(count, node->nr_blocks - first);
-	incfs_policy_prefetch(node->mnt, &access);
+	incfs_policy_tell(node->mnt, INCFS_CALL_PREFETCH, &access);
 }
 
 const struct address_space_operations incfs_file_aops = {
@@ -276,7 +283,7 @@ static vm_fault_t incfs_fault(struct vm_fault *vmf)
 	    page_is_cached(mapping, vmf->pgoff))
 		return filemap_fault(vmf);
 
-	access_init(&access, node, 0, INCFS_READ_MAPPED);
+	incfs_access_init(&access, node, 0, 1, INCFS_READ_MAPPED);
 	state = decide_page(&access, vmf->pgoff * BLOCKS_PER_PAGE);
 	if (state < 0)
 		return vmf_error(state);

@@ -14,10 +14,11 @@ static atomic64_t last_mount_id = ATOMIC64_INIT(0);
 
 static void mount_destroy(struct incfs_mount *mnt)
 {
+	incfs_sysfs_remove(mnt);
 	incfs_policy_unbind(mnt);
 	incfs_tree_destroy(mnt);
 	incfs_image_close(&mnt->image);
-	kfree(mnt);
+	kfree_rcu(mnt, rcu);
 }
 
 static struct incfs_mount *mount_create(struct super_block *sb, const struct incfs_params *params)
@@ -35,6 +36,7 @@ static struct incfs_mount *mount_create(struct super_block *sb, const struct inc
 	mnt->cmd_gid = gid_valid(params->cmd_gid) ? params->cmd_gid : current_fsgid();
 	mnt->cmd_mode = params->has_cmd_mode ? params->cmd_mode : INCFS_DEFAULT_CMD_MODE;
 	incfs_pending_setup(mnt);
+	incfs_ahead_setup(mnt);
 	err = incfs_image_open(&mnt->image, params->backing);
 	if (err)
 		goto err_free;
@@ -49,14 +51,19 @@ static struct incfs_mount *mount_create(struct super_block *sb, const struct inc
 	err = incfs_policy_bind(mnt, params->policy);
 	if (err)
 		goto err_destroy_tree;
+	err = incfs_sysfs_add(mnt);
+	if (err)
+		goto err_unbind_policy;
 	return mnt;
 
+err_unbind_policy:
+	incfs_policy_unbind(mnt);
 err_destroy_tree:
 	incfs_tree_destroy(mnt);
 err_close_image:
 	incfs_image_close(&mnt->image);
 err_free:
-	kfree(mnt);
+	kfree_rcu(mnt, rcu);
 	return ERR_PTR(err);
 }
 
@@ -171,6 +178,8 @@ static void incfs_kill_sb(struct super_block *sb)
 {
 	struct incfs_mount *mnt = incfs_sb_mount(sb);
 
+	if (mnt)
+		incfs_ahead_stop(mnt);
 	kill_anon_super(sb);
 	if (mnt)
 		mount_destroy(mnt);

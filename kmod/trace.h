@@ -56,6 +56,32 @@ TRACE_EVENT(incfs_read_done,
 		  __entry->err)
 );
 
+/*
+ * A block is looked at to be brought into the page cache; @state is an enum
+ * incfs_state or an errno. One that is absent may be looked at again.
+ */
+TRACE_EVENT(incfs_block_read,
+	TP_PROTO(const struct incfs_access *access, int state),
+	TP_ARGS(access, state),
+	TP_STRUCT__entry(
+		__field(u64, mount_id)
+		__field(u64, ino)
+		__field(u32, block)
+		__field(u32, why)
+		__field(int, state)
+	),
+	TP_fast_assign(
+		__entry->mount_id = access->read.mount_id;
+		__entry->ino = access->read.ino;
+		__entry->block = access->read.block;
+		__entry->why = access->read.why;
+		__entry->state = state;
+	),
+	TP_printk("mount=%llu ino=%llu block=%u why=%u state=%d",
+		  __entry->mount_id, __entry->ino, __entry->block, __entry->why,
+		  __entry->state)
+);
+
 /* A block has arrived and is stored. */
 TRACE_EVENT(incfs_block_filled,
 	TP_PROTO(const struct incfs_node *node, u32 block, u32 size, u32 flags),

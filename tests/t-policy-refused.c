@@ -38,9 +38,9 @@ static void refused(const char *name, const char *reason)
 int main(void)
 {
 	libbpf_set_print(NULL);
-	refused("write_ino", "a policy may write timeout_ms of struct incfs_read only");
-	refused("write_part", "a policy may write timeout_ms of struct incfs_read only");
-	refused("write_late", "timeout_ms may be written by block_presence only, not by pending");
+	refused("write_ino", "only timeout_ms and recheck_ms of struct incfs_read may be written");
+	refused("write_part", "only timeout_ms and recheck_ms of struct incfs_read may be written");
+	refused("write_late", "a context may be written by block_presence only, not by pending");
 	refused("read_beyond", "access beyond struct incfs_read");
 	refused("find_unsleepable", "program must be sleepable to call sleepable kfunc");
 	refused("find_forged", "STRUCT incfs_read");

@@ -68,7 +68,8 @@ static void test_tracefs(void)
 	ok(traced("incfs_read_done:", "block=6", "err=-62"), "a timeout is traced as ETIME");
 	put(TRACEFS "trace", "\n");
 	block_reads(&fs, "file", ino, 5, BLOCK);
-	ok(!traced("incfs_", "mount=", "ino="), "a read that does not wait is not traced");
+	ok(!traced("incfs_read_", "mount=", "ino="), "a read that does not wait leaves no trace of a wait");
+	ok(traced("incfs_block_read:", where, "state=0"), "but one of the block that is read");
 	put(TRACEFS "events/incfs/enable", "0");
 }
 

@@ -42,8 +42,9 @@ struct {
 } incfs_lost SEC(".maps");
 
 /**
- * bpf_incfs_find_absent - find blocks of the file being read that aren't stored
+ * bpf_incfs_find_absent - find blocks of a file that aren't stored
  * @read:  the read, as the callback got it
+ * @ino:   a regular file of the same mount; read->ino for the one being read
  * @first: block to start at
  * @end:   block to stop before; no more than INCFS_FIND_ABSENT_MAX blocks are
  *         looked at, and none past the end of the file
@@ -53,11 +54,43 @@ struct {
  * date as soon as it returns.
  *
  * Return: how many absent blocks lie next to each other from @start on, within
- * the bounds; 0 when there are none; a negative errno when the image could not
- * be read.
+ * the bounds; 0 when there are none; -ENOENT no such file; another negative
+ * errno when the image could not be read.
  */
-extern int bpf_incfs_find_absent(struct incfs_read *read, __u32 first, __u32 end,
+extern int bpf_incfs_find_absent(struct incfs_read *read, __u64 ino, __u32 first, __u32 end,
 				 __u32 *start) __ksym;
+
+/**
+ * bpf_incfs_read_ahead - have stored blocks read into the page cache
+ * @read:  the read, as the callback got it
+ * @ino:   a regular file of the same mount
+ * @first: first block
+ * @count: how many, 1 to INCFS_READ_AHEAD_MAX; what lies past the end is left out
+ *
+ * They are read in the background. Absent blocks are left out, and those that
+ * block_presence(), which is asked with INCFS_READ_READAHEAD, does not let be
+ * read. A hint: it may come to nothing.
+ *
+ * Return: 0; -ENOENT no such file; -EINVAL @count; -ERANGE @first lies past the
+ * end; -EAGAIN too much has been asked for and is not done yet.
+ */
+extern int bpf_incfs_read_ahead(struct incfs_read *read, __u64 ino, __u32 first,
+				__u32 count) __ksym;
+
+/**
+ * bpf_incfs_recheck - have readers that wait ask block_presence() again
+ * @mount_id: their mount
+ * @ino:      the file, 0 for all
+ * @first:    first block
+ * @count:    how many; 0 for all from @first on
+ *
+ * For a policy that holds back blocks although they are stored, after it has
+ * changed its mind. May also be called by programs of type syscall, so that
+ * user space can release what is held (bpf/gate.bpf.c).
+ *
+ * Return: how many blocks are waited for there; -ENOENT no such mount.
+ */
+extern int bpf_incfs_recheck(__u64 mount_id, __u64 ino, __u32 first, __u32 count) __ksym;
 
 /**
  * incfs_submit - ask the loader of the mount for blocks

@@ -19,13 +19,16 @@
 /**
  * enum incfs_read_why - what made the file system look at a block
  * @INCFS_READ_DEMAND:    read(2) and the like need it now
- * @INCFS_READ_READAHEAD: the page cache guesses; nobody waits
+ * @INCFS_READ_READAHEAD: the page cache guesses, or a policy has asked for the
+ *                        block with bpf_incfs_read_ahead(); nobody waits
  * @INCFS_READ_MAPPED:    a page fault needs it now
+ * @INCFS_READ_FILLED:    nobody needs it: it has just been stored; of filled()
  */
 enum incfs_read_why {
 	INCFS_READ_DEMAND = 0,
 	INCFS_READ_READAHEAD = 1,
 	INCFS_READ_MAPPED = 2,
+	INCFS_READ_FILLED = 3,
 };
 
 /**
@@ -48,17 +51,22 @@ enum incfs_verdict {
 #endif
 
 /**
- * struct incfs_read - a read, as a policy sees it
+ * struct incfs_read - a read, or a fill, as a policy sees it
  * @mount_id:    mount that the file is on; key of the map of event rings
  * @ino:         inode number of the file
  * @block:       first block that is looked at
- * @count:       how many blocks, from @block on; 1 except in prefetch()
+ * @count:       how many blocks, from @block on; 1 except in prefetch() and
+ *               filled()
  * @file_blocks: size of the file, in blocks
  * @why:         enum incfs_read_why
- * @uid:         file-system user id of the reader, in the initial namespace
- * @tgid:        process id of the reader, in the initial namespace
+ * @uid:         file-system user id of the reader, or of who fills, in the
+ *               initial namespace
+ * @tgid:        process id likewise
  * @timeout_ms:  how long the reader will wait if the block is absent, 0 for
- *               ever; block_presence() may write it, and nothing else here
+ *               ever; block_presence() may write it
+ * @recheck_ms:  0; how long the reader waits before it asks block_presence()
+ *               again, 0 for not until something changes. block_presence() may
+ *               write it, and nothing but these two
  * @file:        of use to the functions bpf_incfs_*() only
  *
  * @file also keeps the verifier from mistaking a program's own memory for a
@@ -74,7 +82,25 @@ struct incfs_read {
 	__u32 uid;
 	__u32 tgid;
 	__u32 timeout_ms;
+	__u32 recheck_ms;
 	const void *file;
+};
+
+/**
+ * struct incfs_policy_mount - a mount, as attach() and detach() see it
+ * @mount_id:   never used again while the module stays loaded
+ * @image_dev:  device that the image's file system is on, as stat(2) has it in
+ *              st_dev, by the encoding of the kernel: major << 20 | minor
+ * @image_ino:  inode number of the image there
+ * @timeout_ms: how long a read waits for an absent block, 0 for ever
+ * @uid:        file-system user id of who mounted it, in the initial namespace
+ */
+struct incfs_policy_mount {
+	__u64 mount_id;
+	__u64 image_dev;
+	__u64 image_ino;
+	__u32 timeout_ms;
+	__u32 uid;
 };
 
 #ifdef __bpf__
@@ -84,11 +110,14 @@ struct incfs_read {
 /**
  * struct incfs_policy_ops - a policy
  *
- * Every callback is optional. All of them run in the context of the reader,
- * under SRCU of the module, and may sleep (section "struct_ops.s/NAME"); a
- * program that need not sleep says "struct_ops/NAME". None may assume that it
- * is the only one running. A policy is detached when the last link to it goes;
- * no callback runs after that.
+ * Every callback is optional; a policy with a name only changes nothing. None may
+ * assume that it is the only one running. All run under SRCU of the module, so a
+ * call ends before its policy does, and nothing runs after that.
+ *
+ * @block_presence, @prefetch, @pending and @filled may sleep: a program that
+ * needs to says "struct_ops.s/NAME", others "struct_ops/NAME". @attach and
+ * @detach may not. Writes are limited to two members of struct incfs_read, in
+ * @block_presence; the verifier's log says so.
  *
  * User memory can be copied as far as it is in memory: the reader may be in a
  * page fault already, so none is taken for a policy.
@@ -97,31 +126,65 @@ struct incfs_policy_ops {
 	/**
 	 * @block_presence: decide whether a block counts as present.
 	 *
-	 * Called for each block before it is served and before a reader waits,
-	 * and again when a waiting reader is woken by a change of policy.
-	 * Returns an enum incfs_verdict or an allowed errno. Without it: as
-	 * the image says.
+	 * Called in the reader's context for each block before it is served and
+	 * before a reader waits, and again when a waiting reader is woken by a
+	 * change of policy, by bpf_incfs_recheck() or after recheck_ms. The reader may hold the
+	 * lock of the block's folio. May sleep. Returns an enum incfs_verdict or
+	 * an allowed errno; anything else has the policy dropped from the mount.
+	 * Without it: as the image says.
 	 */
 	int (*block_presence)(struct incfs_read *read);
 
 	/**
 	 * @prefetch: choose what to fetch ahead, and in which order.
 	 *
-	 * Called once when a reader starts to wait, after @pending, with the
-	 * block it waits for; and for a readahead window that is not all
-	 * there, with the window. Without it: nothing is fetched ahead on the
-	 * policy's account.
+	 * Called in the reader's context, once when a block starts to be waited
+	 * for, after @pending, with that block; and for a readahead window that
+	 * is not all there, with the window. May sleep. Without it: nothing is
+	 * fetched ahead on the policy's account.
 	 */
 	void (*prefetch)(struct incfs_read *read);
 
 	/**
 	 * @pending: a block starts to be waited for.
 	 *
-	 * Called once for a block, however many readers join, and again after
-	 * a change of policy. Meant to submit the demand event. Without it:
-	 * loaders learn of the wait through ".cmd" alone.
+	 * Called in the context of the first reader that waits for it, and again
+	 * after a change of policy. Meant to submit the demand event. May sleep.
+	 * Without it: loaders learn of the wait through ".cmd" alone.
 	 */
 	void (*pending)(struct incfs_read *read);
+
+	/**
+	 * @filled: blocks have been stored.
+	 *
+	 * Called in the context of the loader that has handed them over, after
+	 * their readers have been woken, with blocks that lie next to each other
+	 * in one file; those of one call to the kernel come together. Not called
+	 * for blocks that were stored already. May sleep. Without it: nothing is
+	 * told.
+	 */
+	void (*filled)(struct incfs_read *fill);
+
+	/**
+	 * @attach: a mount is about to use the policy.
+	 *
+	 * Called before any other callback for this mount. Returns 0 to accept
+	 * it, or a negative errno to refuse: a mount that chooses the policy by
+	 * name then fails to do so with this errno, one that says "auto" goes on
+	 * to the policy before, and an update of the link fails as a whole. May
+	 * not sleep. Without it: every mount that @mount_id allows is accepted.
+	 */
+	int (*attach)(struct incfs_policy_mount *mount);
+
+	/**
+	 * @detach: a mount has stopped using the policy.
+	 *
+	 * The last call for a mount that was accepted, when no other is under
+	 * way any more: it has gone, has chosen otherwise, has dropped the
+	 * policy, or the policy itself goes or is replaced. May not sleep.
+	 * Without it: nothing is told.
+	 */
+	void (*detach)(struct incfs_policy_mount *mount);
 
 	/**
 	 * @name: letters, digits, '_', '-' and '.'; not "auto" or "none";
@@ -141,6 +204,8 @@ struct incfs_policy_ops {
 
 /* Most blocks that one call of bpf_incfs_find_absent() looks at. */
 #define INCFS_FIND_ABSENT_MAX 4096
+/* Most blocks that one call of bpf_incfs_read_ahead() takes. */
+#define INCFS_READ_AHEAD_MAX 4096
 
 /**
  * enum incfs_event_type - what a policy asks its loader for

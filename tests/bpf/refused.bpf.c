@@ -39,7 +39,7 @@ void BPF_PROG(find_unsleepable, struct incfs_read *read)
 {
 	__u32 start;
 
-	bpf_incfs_find_absent(read, 0, 1, &start);
+	bpf_incfs_find_absent(read, read->ino, 0, 1, &start);
 }
 
 /* Through memory that only looks like a read. */
@@ -49,7 +49,7 @@ void BPF_PROG(find_forged, struct incfs_read *read)
 	struct incfs_read forged = {};
 	__u32 start;
 
-	bpf_incfs_find_absent(&forged, 0, 1, &start);
+	bpf_incfs_find_absent(&forged, 2, 0, 1, &start);
 }
 
 SEC("?syscall")
@@ -57,7 +57,7 @@ int find_elsewhere(void *ctx)
 {
 	__u32 start;
 
-	return bpf_incfs_find_absent(ctx, 0, 1, &start);
+	return bpf_incfs_find_absent(ctx, 2, 0, 1, &start);
 }
 
 #define REFUSED(prog, member)			\
@@ -89,7 +89,7 @@ __u32 BPF_PROG(find_from_tcp, struct sock *sk)
 {
 	__u32 start;
 
-	return bpf_incfs_find_absent((void *)sk, 0, 1, &start);
+	return bpf_incfs_find_absent((void *)sk, 2, 0, 1, &start);
 }
 
 SEC("?.struct_ops.link")
