@@ -99,14 +99,6 @@ static void test_choice(void)
 	end_mount(&named);
 }
 
-static int set_policy(const struct test_mount *mnt, const char *name)
-{
-	struct incfs_policy_choice choice = {};
-
-	snprintf(choice.policy, sizeof(choice.policy), "%s", name);
-	return ioctl(mnt->fs.cmd, INCFS_IOC_SET_POLICY, &choice);
-}
-
 static void test_ioctl(void)
 {
 	struct test_mount mnt = make_mount("ioctl", "read_timeout_ms=0", 4);

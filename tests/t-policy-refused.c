@@ -35,16 +35,91 @@ static void refused(const char *name, const char *reason)
 	refused_bpf__destroy(object);
 }
 
+static const char other_member[] =
+	"only timeout_ms and recheck_ms of struct incfs_read may be written";
+
+static void test_writes(void)
+{
+	static const char *const members[] = {
+		"mount_id", "ino", "block", "count", "file_blocks", "why", "uid", "tgid", "file",
+	};
+	static const char *const others[] = { "prefetch", "pending", "filled" };
+	char name[64], reason[128];
+	size_t i;
+
+	for (i = 0; i < sizeof(members) / sizeof(members[0]); i++) {
+		snprintf(name, sizeof(name), "write_%s", members[i]);
+		refused(name, other_member);
+	}
+	for (i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+		snprintf(reason, sizeof(reason),
+			 "a context may be written by block_presence only, not by %s", others[i]);
+		snprintf(name, sizeof(name), "write_timeout_ms_in_%s", others[i]);
+		refused(name, reason);
+		snprintf(name, sizeof(name), "write_recheck_ms_in_%s", others[i]);
+		refused(name, reason);
+	}
+	refused("write_part", other_member);
+	refused("write_part_of_recheck", other_member);
+	refused("write_both", other_member);
+	refused("write_mount", "a context may be written by block_presence only, not by attach");
+	refused("write_mount_late",
+		"a context may be written by block_presence only, not by detach");
+}
+
+static void test_memory(void)
+{
+	refused("read_beyond", "access beyond struct incfs_read");
+	refused("read_beyond_mount", "access beyond struct incfs_policy_mount");
+	refused("read_before", "invalid negative access");
+	refused("write_user", "bpf_probe_write_user");
+}
+
+static void test_sleep(void)
+{
+	refused("sleep_in_attach",
+		"attach to unsupported member attach of struct incfs_policy_ops");
+	refused("sleep_in_detach",
+		"attach to unsupported member detach of struct incfs_policy_ops");
+	refused("find_unsleepable", "program must be sleepable to call sleepable kfunc");
+	refused("find_under_rcu", "bpf_incfs_find_absent");
+}
+
+static void test_forged(void)
+{
+	refused("find_forged", "STRUCT incfs_read");
+	refused("ahead_forged", "STRUCT incfs_read");
+	refused("ahead_null", "NULL pointer");
+	refused("ahead_of_file", "STRUCT incfs_read");
+	refused("ahead_shifted", "STRUCT incfs_read");
+	refused("ahead_of_mount", "STRUCT incfs_read");
+	refused("ahead_kept", "must be referenced or trusted");
+}
+
+static void test_elsewhere(void)
+{
+	static const char *const places[] = { "elsewhere", "from_tracing", "from_tcp" };
+	char name[64];
+	size_t i;
+
+	for (i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+		snprintf(name, sizeof(name), "find_%s", places[i]);
+		refused(name, "calling kernel function bpf_incfs_find_absent is not allowed");
+		snprintf(name, sizeof(name), "ahead_%s", places[i]);
+		refused(name, "calling kernel function bpf_incfs_read_ahead is not allowed");
+	}
+	refused("recheck_from_tracing", "calling kernel function bpf_incfs_recheck is not allowed");
+	refused("recheck_from_socket", "calling kernel function bpf_incfs_recheck is not allowed");
+	refused("recheck_from_tcp", "calling kernel function bpf_incfs_recheck is not allowed");
+}
+
 int main(void)
 {
 	libbpf_set_print(NULL);
-	refused("write_ino", "only timeout_ms and recheck_ms of struct incfs_read may be written");
-	refused("write_part", "only timeout_ms and recheck_ms of struct incfs_read may be written");
-	refused("write_late", "a context may be written by block_presence only, not by pending");
-	refused("read_beyond", "access beyond struct incfs_read");
-	refused("find_unsleepable", "program must be sleepable to call sleepable kfunc");
-	refused("find_forged", "STRUCT incfs_read");
-	refused("find_elsewhere", "calling kernel function bpf_incfs_find_absent is not allowed");
-	refused("find_from_tcp", "calling kernel function bpf_incfs_find_absent is not allowed");
+	test_writes();
+	test_memory();
+	test_sleep();
+	test_forged();
+	test_elsewhere();
 	return done();
 }

@@ -57,6 +57,51 @@ static inline bool uses(const struct test_mount *mnt, const char *name)
 	return !strcmp(info.policy, name);
 }
 
+static inline int set_policy(const struct test_mount *mnt, const char *name)
+{
+	struct incfs_policy_choice choice = {};
+
+	snprintf(choice.policy, sizeof(choice.policy), "%s", name);
+	return ioctl(mnt->fs.cmd, INCFS_IOC_SET_POLICY, &choice);
+}
+
+/* A file of the mount's directory in sysfs. */
+static inline const char *sysfs_path(__u64 mount_id, const char *name)
+{
+	static __thread char path[128];
+
+	snprintf(path, sizeof(path), "/sys/fs/incremental-fs/mounts/%llu/%s", mount_id, name);
+	return path;
+}
+
+static inline int sysfs_write(__u64 mount_id, const char *name, const char *text)
+{
+	int fd = open(sysfs_path(mount_id, name), O_WRONLY | O_CLOEXEC), error;
+	ssize_t done;
+
+	if (fd < 0)
+		return -1;
+	done = write(fd, text, strlen(text));
+	error = errno;
+	close(fd);
+	errno = error;
+	return done == (ssize_t)strlen(text) ? 0 : -1;
+}
+
+/* Without the newline at its end. */
+static inline void sysfs_read(__u64 mount_id, const char *name, char *text, size_t size)
+{
+	int fd = open(sysfs_path(mount_id, name), O_RDONLY | O_CLOEXEC);
+	ssize_t got = fd < 0 ? -1 : read(fd, text, size - 1);
+
+	if (got < 0)
+		bail_out("read %s", sysfs_path(mount_id, name));
+	close(fd);
+	if (got && text[got - 1] == '\n')
+		got--;
+	text[got] = 0;
+}
+
 static inline void fill(const struct test_mount *mnt, __u32 first, __u32 count)
 {
 	fill_blocks(&mnt->fs, mnt->ino, first, count);
@@ -164,6 +209,44 @@ static inline void stop_probe(struct probe_bpf *probe)
 static inline __u64 peek(const __u64 *counter)
 {
 	return __atomic_load_n(counter, __ATOMIC_RELAXED);
+}
+
+/* What the policy has been told of a mount: struct book of probe.bpf.c. */
+struct test_book {
+	__u64 attaches, detaches, refusals, inside;
+};
+
+static inline struct test_book read_book(const struct probe_bpf *probe, __u64 mount_id)
+{
+	struct test_book book = {};
+
+	bpf_map_lookup_elem(bpf_map__fd(probe->maps.books), &mount_id, &book);
+	return book;
+}
+
+/* Whether attach() has accepted the mount, and refused it, so often, and detach() came. */
+static inline bool book_is(const struct probe_bpf *probe, __u64 mount_id, __u64 attaches,
+			   __u64 detaches, __u64 refusals)
+{
+	struct test_book book = read_book(probe, mount_id);
+	bool is = book.attaches == attaches && book.detaches == detaches &&
+		  book.refusals == refusals;
+
+	if (!is)
+		diag("mount %llu: %llu attached, %llu detached, %llu refused", mount_id,
+		     book.attaches, book.detaches, book.refusals);
+	return is;
+}
+
+/* Nothing came before attach() or after detach(), and each mount has been detached. */
+static inline bool books_closed(const struct probe_bpf *probe)
+{
+	bool closed = !probe->bss->strays && probe->bss->attached == probe->bss->detached;
+
+	if (!closed)
+		diag("%llu attached, %llu detached, %llu strays", probe->bss->attached,
+		     probe->bss->detached, probe->bss->strays);
+	return closed;
 }
 
 /* A ring for the mount's events, as a loader makes it. */
