@@ -14,6 +14,8 @@
 #include "internal.h"
 
 #define BLOCKS_PER_PAGE (PAGE_SIZE >> INCFS_BLOCK_SHIFT)
+/* Blocks that are locked, and read, at a time. */
+#define PIECE_BLOCKS 64u
 
 struct workqueue_struct *incfs_workqueue;
 
@@ -22,9 +24,9 @@ int incfs_ahead_add(struct incfs_node *node, u32 first, u32 count)
 	struct incfs_ahead *ahead = &node->mnt->ahead;
 	bool room;
 
-	/* Policies call this with interrupts on, but maybe under RCU. */
 	spin_lock(&ahead->lock);
-	room = ahead->nr < INCFS_AHEAD_MAX;
+	/* What is asked for in the course of the work itself would never end. */
+	room = ahead->nr < INCFS_AHEAD_MAX && !ahead->stopped && ahead->worker != current;
 	if (room)
 		ahead->ranges[(ahead->head + ahead->nr++) % INCFS_AHEAD_MAX] =
 			(struct incfs_ahead_range) { node, first, count };
@@ -35,16 +37,24 @@ int incfs_ahead_add(struct incfs_node *node, u32 first, u32 count)
 	return 0;
 }
 
-static bool ahead_take(struct incfs_ahead *ahead, struct incfs_ahead_range *range)
+/* Take the next piece of what is to be read. */
+static bool ahead_take(struct incfs_ahead *ahead, struct incfs_ahead_range *piece)
 {
+	struct incfs_ahead_range *range = &ahead->ranges[ahead->head];
 	bool any;
 
 	spin_lock(&ahead->lock);
-	any = ahead->nr;
+	any = ahead->nr && !ahead->stopped;
+	ahead->worker = any ? current : NULL;
 	if (any) {
-		*range = ahead->ranges[ahead->head];
-		ahead->head = (ahead->head + 1) % INCFS_AHEAD_MAX;
-		ahead->nr--;
+		*piece = *range;
+		piece->count = min(range->count, PIECE_BLOCKS);
+		range->first += piece->count;
+		range->count -= piece->count;
+		if (!range->count) {
+			ahead->head = (ahead->head + 1) % INCFS_AHEAD_MAX;
+			ahead->nr--;
+		}
 	}
 	spin_unlock(&ahead->lock);
 	return any;
@@ -61,13 +71,13 @@ static void read_stored(struct inode *inode, u32 first, u32 end)
 }
 
 /* The runs of stored blocks between those that are absent. */
-static void read_range(struct inode *inode, const struct incfs_ahead_range *range)
+static void read_piece(struct inode *inode, const struct incfs_ahead_range *piece)
 {
-	u32 block = range->first, end = range->first + range->count, absent;
+	u32 block = piece->first, end = piece->first + piece->count, absent;
 	int run;
 
 	while (block < end) {
-		run = incfs_blocks_find_absent(range->node, block, end, &absent);
+		run = incfs_blocks_find_absent(piece->node, block, end, &absent);
 		if (run < 0)
 			return;
 		if (!run)
@@ -75,25 +85,24 @@ static void read_range(struct inode *inode, const struct incfs_ahead_range *rang
 		if (absent > block)
 			read_stored(inode, block, absent);
 		block = absent + run;
-		cond_resched();
 	}
 }
 
 static void ahead_work(struct work_struct *work)
 {
 	struct incfs_ahead *ahead = container_of(work, struct incfs_ahead, work);
-	struct incfs_ahead_range range;
+	struct incfs_ahead_range piece;
 	struct incfs_mount *mnt;
 	struct inode *inode;
 
-	while (ahead_take(ahead, &range)) {
-		mnt = range.node->mnt;
+	for (; ahead_take(ahead, &piece); cond_resched()) {
+		mnt = piece.node->mnt;
 		down_read(&mnt->tree_lock);
-		inode = incfs_inode_get(mnt->sb, range.node);
+		inode = incfs_inode_get(mnt->sb, piece.node);
 		up_read(&mnt->tree_lock);
 		if (IS_ERR(inode))
 			continue;
-		read_range(inode, &range);
+		read_piece(inode, &piece);
 		iput(inode);
 	}
 }
@@ -106,6 +115,9 @@ void incfs_ahead_setup(struct incfs_mount *mnt)
 
 void incfs_ahead_stop(struct incfs_mount *mnt)
 {
+	spin_lock(&mnt->ahead.lock);
+	mnt->ahead.stopped = true;
+	spin_unlock(&mnt->ahead.lock);
 	cancel_work_sync(&mnt->ahead.work);
 }
 

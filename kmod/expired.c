@@ -22,24 +22,26 @@ void incfs_expired_add(const struct incfs_access *access)
 {
 	struct incfs_mount *mnt = access->node->mnt;
 	struct incfs_expired *entry;
+	unsigned long flags;
 
-	spin_lock(&mnt->pending_lock);
+	spin_lock_irqsave(&mnt->pending_lock, flags);
 	entry = &mnt->expired[mnt->next_expired++ % INCFS_EXPIRED_MAX];
 	entry->task = task_pid_nr(current);
 	entry->ino = access->read.ino;
 	entry->block = access->read.block;
 	entry->when = jiffies;
-	spin_unlock(&mnt->pending_lock);
+	spin_unlock_irqrestore(&mnt->pending_lock, flags);
 }
 
 bool incfs_expired_take(const struct incfs_access *access)
 {
 	struct incfs_mount *mnt = access->node->mnt;
 	struct incfs_expired *entry;
+	unsigned long flags;
 	bool found = false;
 	unsigned int i;
 
-	spin_lock(&mnt->pending_lock);
+	spin_lock_irqsave(&mnt->pending_lock, flags);
 	for (i = 0; i < INCFS_EXPIRED_MAX; i++) {
 		entry = &mnt->expired[i];
 		if (entry->task != task_pid_nr(current) || entry->ino != access->read.ino ||
@@ -48,33 +50,38 @@ bool incfs_expired_take(const struct incfs_access *access)
 		found |= time_before(jiffies, entry->when + HZ);
 		entry->task = 0;
 	}
-	spin_unlock(&mnt->pending_lock);
+	spin_unlock_irqrestore(&mnt->pending_lock, flags);
 	return found;
 }
 
 void incfs_faulting_begin(struct incfs_mount *mnt, struct incfs_faulting *faulting)
 {
+	unsigned long flags;
+
 	faulting->task = current;
-	spin_lock(&mnt->pending_lock);
+	spin_lock_irqsave(&mnt->pending_lock, flags);
 	list_add(&faulting->list, &mnt->faulting);
-	spin_unlock(&mnt->pending_lock);
+	spin_unlock_irqrestore(&mnt->pending_lock, flags);
 }
 
 void incfs_faulting_end(struct incfs_mount *mnt, struct incfs_faulting *faulting)
 {
-	spin_lock(&mnt->pending_lock);
+	unsigned long flags;
+
+	spin_lock_irqsave(&mnt->pending_lock, flags);
 	list_del(&faulting->list);
-	spin_unlock(&mnt->pending_lock);
+	spin_unlock_irqrestore(&mnt->pending_lock, flags);
 }
 
 bool incfs_faulting_is(struct incfs_mount *mnt)
 {
 	struct incfs_faulting *faulting;
+	unsigned long flags;
 	bool found = false;
 
-	spin_lock(&mnt->pending_lock);
+	spin_lock_irqsave(&mnt->pending_lock, flags);
 	list_for_each_entry(faulting, &mnt->faulting, list)
 		found |= faulting->task == current;
-	spin_unlock(&mnt->pending_lock);
+	spin_unlock_irqrestore(&mnt->pending_lock, flags);
 	return found;
 }

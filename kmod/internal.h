@@ -150,6 +150,8 @@ struct incfs_ahead_range {
 /* struct incfs_ahead - what policies want in the page cache; all of it under @lock */
 struct incfs_ahead {
 	spinlock_t lock;			/* of all that follows */
+	bool stopped;
+	const struct task_struct *worker;	/* while it works */
 	unsigned int head, nr;
 	struct incfs_ahead_range ranges[INCFS_AHEAD_MAX];
 	struct work_struct work;

@@ -82,10 +82,11 @@ static struct incfs_pending *pending_join(struct incfs_node *node, u32 block)
 	struct incfs_mount *mnt = node->mnt;
 	struct incfs_pending *fresh = pending_alloc(node, block);
 	struct incfs_pending *pending;
+	unsigned long flags;
 
 	if (!fresh)
 		return NULL;
-	spin_lock(&mnt->pending_lock);
+	spin_lock_irqsave(&mnt->pending_lock, flags);
 	pending = pending_find(mnt, node, block);
 	if (!pending) {
 		pending = fresh;
@@ -95,7 +96,7 @@ static struct incfs_pending *pending_join(struct incfs_node *node, u32 block)
 		mnt->nr_pending++;
 	}
 	pending->waiters++;
-	spin_unlock(&mnt->pending_lock);
+	spin_unlock_irqrestore(&mnt->pending_lock, flags);
 	if (pending != fresh) {
 		kmem_cache_free(pending_cache, fresh);
 		return pending;
@@ -118,13 +119,14 @@ static void pending_unlink(struct incfs_pending *pending)
 static void pending_leave(struct incfs_pending *pending)
 {
 	struct incfs_mount *mnt = pending->node->mnt;
+	unsigned long flags;
 	bool last;
 
-	spin_lock(&mnt->pending_lock);
+	spin_lock_irqsave(&mnt->pending_lock, flags);
 	last = !--pending->waiters;
 	if (last)
 		pending_unlink(pending);
-	spin_unlock(&mnt->pending_lock);
+	spin_unlock_irqrestore(&mnt->pending_lock, flags);
 	if (last)
 		kmem_cache_free(pending_cache, pending);
 }
@@ -137,13 +139,14 @@ static void pending_announce(struct incfs_pending *pending, struct incfs_access 
 			     unsigned int seen)
 {
 	struct incfs_mount *mnt = pending->node->mnt;
+	unsigned long flags;
 	bool first;
 
-	spin_lock(&mnt->pending_lock);
+	spin_lock_irqsave(&mnt->pending_lock, flags);
 	first = pending->announced != seen && pending->recheck == seen;
 	if (first)
 		pending->announced = seen;
-	spin_unlock(&mnt->pending_lock);
+	spin_unlock_irqrestore(&mnt->pending_lock, flags);
 	if (!first)
 		return;
 	if (incfs_policy_wants(&mnt->policy, INCFS_CALL_PENDING))
@@ -197,12 +200,16 @@ static int pending_sleep(struct incfs_pending *pending, struct incfs_access *acc
 
 int incfs_pending_wait(struct incfs_access *access)
 {
-	struct incfs_pending *pending = pending_join(access->node, access->read.block);
 	struct incfs_mount *mnt = access->node->mnt;
+	struct incfs_pending *pending;
 	u64 start = ktime_get_ns();
 	u64 wait_ns;
 	int err;
 
+	/* A policy that changes its mind all the time must not keep us. */
+	if (fatal_signal_pending(current))
+		return -EINTR;
+	pending = pending_join(access->node, access->read.block);
 	if (!pending)
 		return -ENOMEM;
 	trace_incfs_read_wait(access);
@@ -220,23 +227,25 @@ void incfs_pending_complete(struct incfs_node *node, u32 block)
 {
 	struct incfs_mount *mnt = node->mnt;
 	struct incfs_pending *pending;
+	unsigned long flags;
 
-	spin_lock(&mnt->pending_lock);
+	spin_lock_irqsave(&mnt->pending_lock, flags);
 	pending = pending_find(mnt, node, block);
 	if (pending) {
 		pending_unlink(pending);
 		WRITE_ONCE(pending->done, true);
 		wake_up_all(&pending->wait);
 	}
-	spin_unlock(&mnt->pending_lock);
+	spin_unlock_irqrestore(&mnt->pending_lock, flags);
 }
 
 int incfs_pending_recheck_blocks(struct incfs_mount *mnt, u64 ino, u32 first, u32 count)
 {
 	struct incfs_pending *pending;
+	unsigned long flags;
 	int n = 0;
 
-	spin_lock(&mnt->pending_lock);
+	spin_lock_irqsave(&mnt->pending_lock, flags);
 	list_for_each_entry(pending, &mnt->pending, list) {
 		if ((ino && pending->node->ino != ino) || pending->block < first ||
 		    (count && pending->block - first >= count))
@@ -245,7 +254,7 @@ int incfs_pending_recheck_blocks(struct incfs_mount *mnt, u64 ino, u32 first, u3
 		wake_up_all(&pending->wait);
 		n++;
 	}
-	spin_unlock(&mnt->pending_lock);
+	spin_unlock_irqrestore(&mnt->pending_lock, flags);
 	return n;
 }
 
@@ -256,12 +265,13 @@ void incfs_pending_recheck(struct incfs_mount *mnt)
 
 bool incfs_pending_newer(struct incfs_mount *mnt, u64 serial)
 {
+	unsigned long flags;
 	bool newer;
 
-	spin_lock(&mnt->pending_lock);
+	spin_lock_irqsave(&mnt->pending_lock, flags);
 	newer = !list_empty(&mnt->pending) &&
 		list_last_entry(&mnt->pending, struct incfs_pending, list)->serial > serial;
-	spin_unlock(&mnt->pending_lock);
+	spin_unlock_irqrestore(&mnt->pending_lock, flags);
 	return newer;
 }
 
@@ -270,9 +280,10 @@ size_t incfs_pending_list(struct incfs_mount *mnt, u64 *serial,
 {
 	struct incfs_pending *pending;
 	u64 now = ktime_get_ns();
+	unsigned long flags;
 	size_t n = 0;
 
-	spin_lock(&mnt->pending_lock);
+	spin_lock_irqsave(&mnt->pending_lock, flags);
 	/* What a loader has not read yet is at the end. */
 	list_for_each_entry_reverse(pending, &mnt->pending, list) {
 		if (pending->serial <= *serial)
@@ -292,17 +303,18 @@ size_t incfs_pending_list(struct incfs_mount *mnt, u64 *serial,
 		};
 		*serial = pending->serial;
 	}
-	spin_unlock(&mnt->pending_lock);
+	spin_unlock_irqrestore(&mnt->pending_lock, flags);
 	return n;
 }
 
 u32 incfs_pending_count(struct incfs_mount *mnt)
 {
+	unsigned long flags;
 	u32 count;
 
-	spin_lock(&mnt->pending_lock);
+	spin_lock_irqsave(&mnt->pending_lock, flags);
 	count = mnt->nr_pending;
-	spin_unlock(&mnt->pending_lock);
+	spin_unlock_irqrestore(&mnt->pending_lock, flags);
 	return count;
 }
 

@@ -50,14 +50,22 @@ static int policy_btf_struct_access(struct bpf_verifier_log *log,
 	}
 	if (!is_number(off, size, offsetof(struct incfs_read, timeout_ms)) &&
 	    !is_number(off, size, offsetof(struct incfs_read, recheck_ms))) {
-		bpf_log(log, "only timeout_ms and recheck_ms of struct incfs_read may be written\n");
+		bpf_log(log,
+			"only timeout_ms and recheck_ms of struct incfs_read may be written\n");
 		return -EACCES;
 	}
 	return SCALAR_VALUE;
 }
 
+/* A tail call could lead from a program that must not sleep to one that does. */
+static const struct bpf_func_proto *policy_func_proto(enum bpf_func_id id,
+						      const struct bpf_prog *prog)
+{
+	return id == BPF_FUNC_tail_call ? NULL : bpf_base_func_proto(id, prog);
+}
+
 static const struct bpf_verifier_ops policy_verifier_ops = {
-	.get_func_proto = bpf_base_func_proto,
+	.get_func_proto = policy_func_proto,
 	.is_valid_access = bpf_tracing_btf_ctx_access,
 	.btf_struct_access = policy_btf_struct_access,
 };

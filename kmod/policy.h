@@ -12,7 +12,6 @@
 #include <linux/list.h>
 #include <linux/srcu.h>
 #include <linux/types.h>
-#include <linux/workqueue.h>
 
 #include <incfs/policy.h>
 
@@ -35,8 +34,8 @@ enum incfs_call {
 };
 
 /*
- * Locks: I never changes; L registry_lock of registry.c; S written under L, read
- * under incfs_policy_srcu; U incfs_policy_use.lock.
+ * Locks: L registry_lock of registry.c; S written under L, read under
+ * incfs_policy_srcu; U incfs_policy_use.lock.
  */
 
 /* struct incfs_policy - a policy that is registered */
@@ -71,7 +70,6 @@ struct incfs_policy_use {
 	char choice[INCFS_POLICY_NAME_MAX];	/* written L and U: "" is none */
 	struct incfs_policy_failure failure;	/* U: the last one */
 	const struct incfs_policy_ops *failed;	/* written U or L, READ_ONCE: do without it */
-	struct work_struct work;		/* takes it off the mount */
 };
 
 extern struct srcu_struct incfs_policy_srcu;
@@ -119,10 +117,10 @@ int incfs_policy_bind(struct incfs_mount *mnt, const char *choice);
  * @choice: as for incfs_policy_bind()
  *
  * The choice that stands is kept on an error. Choosing a policy, even the same
- * one, takes back one that was dropped for its verdicts. May wait for calls of the
- * policy before.
+ * one, takes back one that was dropped for its verdicts. Waits for calls that are
+ * in the policy before.
  *
- * Return: as incfs_policy_bind().
+ * Return: as incfs_policy_bind(); -EINTR: killed while others were changing.
  */
 int incfs_policy_choose(struct incfs_mount *mnt, const char *choice);
 
@@ -131,6 +129,9 @@ int incfs_policy_choose(struct incfs_mount *mnt, const char *choice);
  * found the mount by its id may use it until a grace period of RCU has passed.
  */
 void incfs_policy_unbind(struct incfs_mount *mnt);
+
+/* Have policies that were dropped for their verdicts lose their mounts, soon. */
+void incfs_policy_retire(void);
 
 /* The choice; "" for none. */
 void incfs_policy_choice(struct incfs_mount *mnt, char choice[INCFS_POLICY_NAME_MAX]);

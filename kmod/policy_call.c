@@ -3,8 +3,8 @@
  * Policies in use: the calls, the check of what they say, and the fall-back.
  *
  * A policy that breaks the rules is marked by the address of its operations, in
- * the SRCU section of the call: from then on this mount does without it, and a
- * work item takes it off the mount in good order. The registry erases the mark
+ * the SRCU section of the call: from then on this mount does without it, and the
+ * registry takes it off the mount in good order, a moment later. The registry erases the mark
  * after the grace period that lets the operations go, so that it can't outlive
  * them and hit another policy at the same address.
  */
@@ -12,7 +12,6 @@
 
 #include <linux/srcu.h>
 #include <linux/uaccess.h>
-#include <linux/workqueue.h>
 
 /* The operations of the mount's policy; NULL: none, or one that has been dropped. */
 static struct incfs_policy_ops *policy_ops(struct incfs_mount *mnt)
@@ -107,7 +106,7 @@ static void policy_drop(struct incfs_mount *mnt, const struct incfs_policy_ops *
 	incfs_err(mnt, "policy %s is dropped: verdict %d on inode %llu block %u is not allowed",
 		  ops->name, verdict, access->read.ino, access->read.block);
 	incfs_pending_recheck(mnt);
-	queue_work(incfs_workqueue, &use->work);
+	incfs_policy_retire();
 }
 
 void incfs_policy_refused(struct incfs_mount *mnt, const char *name, int err)

@@ -6,16 +6,21 @@
  * update is one store for all mounts. Whatever changes a mount's policy first asks
  * the next one to accept it, then stores, then tells the mount's waiting readers
  * to ask again; only then the calls that are still in the old program are waited
- * for, and the old one is told that it has lost the mount. All of that is under
- * one lock, which neither readers nor fills take.
+ * for, and the old one is told that it has lost the mount.
+ *
+ * There is one such change at a time, by change_lock. A program that works for long
+ * delays those who want another change, and nobody else: not readers, who take no
+ * lock here, and not who mounts or unmounts.
  */
 #include "internal.h"
 
 #include <linux/seq_file.h>
 #include <linux/slab.h>
 #include <linux/srcu.h>
+#include <linux/workqueue.h>
 
-/* Of all that is marked L in policy.h; programs are called under it. */
+static DEFINE_MUTEX(change_lock);
+/* Of all that is marked L in policy.h. attach() and detach() are called under it. */
 static DEFINE_MUTEX(registry_lock);
 
 static LIST_HEAD(policies);		/* L; the newest first */
@@ -57,13 +62,13 @@ static struct incfs_policy_mount describe_mount(const struct incfs_mount *mnt)
 	};
 }
 
-/* Has the policy accept the mount. */
+/* Has the policy accept the mount. What it may say is what user space understands. */
 static int call_attach(struct incfs_policy_ops *ops, const struct incfs_mount *mnt)
 {
 	struct incfs_policy_mount context = describe_mount(mnt);
 	int err = ops->attach ? ops->attach(&context) : 0;
 
-	return err < -MAX_ERRNO || err > 0 ? -EINVAL : err;
+	return err <= -ERESTARTSYS || err > 0 ? -EINVAL : err;
 }
 
 static void call_detach(struct incfs_policy_ops *ops, const struct incfs_mount *mnt)
@@ -92,37 +97,42 @@ static void mount_takes(struct incfs_mount *mnt, struct incfs_policy_ops *ops)
 	lockdep_assert_held(&registry_lock);
 	use->left = use->attached;
 	use->attached = ops;
-	/* That it has failed here before is past. */
-	if (ops && use->failed == ops)
-		WRITE_ONCE(use->failed, NULL);
 	WRITE_ONCE(use->calls, calls_of(ops));
 	incfs_pending_recheck(mnt);
 }
 
+/* No call is under way any more in what the mount has left. */
+static void mount_leaves(struct incfs_mount *mnt)
+{
+	if (mnt->policy.left)
+		call_detach(mnt->policy.left, mnt);
+	mnt->policy.left = NULL;
+}
+
 /*
- * Wait for the calls under way, then tell those who have lost a mount, and forget
- * about @gone: no mark may hit another policy at the same address.
+ * The end of a change: wait for the calls under way, then tell those who have lost a
+ * mount, and forget about @gone, whose mark must not hit another policy at the
+ * same address. Mounts may go meanwhile.
  */
 static void settle(const struct incfs_policy_ops *gone)
+	__must_hold(&registry_lock)
 {
 	struct incfs_mount *mnt;
 	unsigned long id;
 	bool wait = gone;
 
-	lockdep_assert_held(&registry_lock);
+	lockdep_assert_held(&change_lock);
 	xa_for_each(&policy_mounts, id, mnt)
 		wait |= !!mnt->policy.left;
 	if (!wait)
 		return;
+	mutex_unlock(&registry_lock);
 	synchronize_srcu_expedited(&incfs_policy_srcu);
+	mutex_lock(&registry_lock);
 	xa_for_each(&policy_mounts, id, mnt) {
-		struct incfs_policy_use *use = &mnt->policy;
-
-		if (use->left)
-			call_detach(use->left, mnt);
-		use->left = NULL;
-		if (gone && use->failed == gone)
-			WRITE_ONCE(use->failed, NULL);
+		mount_leaves(mnt);
+		if (gone && mnt->policy.failed == gone)
+			WRITE_ONCE(mnt->policy.failed, NULL);
 	}
 }
 
@@ -137,11 +147,33 @@ static bool choice_admits(const struct incfs_mount *mnt, const char *choice,
 	return !strcmp(choice, INCFS_POLICY_AUTO) || !strcmp(choice, ops->name);
 }
 
+/* Whether the mount has a policy that was dropped for its verdicts. */
+static bool mount_has_dropped(const struct incfs_mount *mnt)
+{
+	struct incfs_policy *policy = current_policy(mnt);
+
+	return policy && READ_ONCE(mnt->policy.failed) == policy_ops(policy);
+}
+
 /*
- * The policy that @mnt is to use by @choice and by what is registered, accepted if
- * it is not the one in use. An error is that of the policy that was chosen by name.
+ * Has the policy accept the mount, unless it is in use there. One that was dropped
+ * stays so, and is not asked, until the mount chooses again.
  */
-static int policy_pick(struct incfs_mount *mnt, const char *choice, struct incfs_policy **pick)
+static int policy_accept(struct incfs_policy *policy, struct incfs_mount *mnt, bool choosing)
+{
+	if (policy == current_policy(mnt) && !(choosing && mount_has_dropped(mnt)))
+		return 0;
+	if (policy_ops(policy) == mnt->policy.failed && !choosing)
+		return 0;
+	return call_attach(policy_ops(policy), mnt);
+}
+
+/*
+ * The policy that @mnt is to use by @choice and by what is registered. An error is
+ * that of the policy that was chosen by name.
+ */
+static int policy_pick(struct incfs_mount *mnt, const char *choice, bool choosing,
+		       struct incfs_policy **pick)
 {
 	struct incfs_policy *policy;
 	int err = 0;
@@ -149,7 +181,7 @@ static int policy_pick(struct incfs_mount *mnt, const char *choice, struct incfs
 	list_for_each_entry(policy, &policies, list) {
 		if (!choice_admits(mnt, choice, policy))
 			continue;
-		err = policy == current_policy(mnt) ? 0 : call_attach(policy_ops(policy), mnt);
+		err = policy_accept(policy, mnt, choosing);
 		if (!err) {
 			*pick = policy;
 			return 0;
@@ -161,10 +193,12 @@ static int policy_pick(struct incfs_mount *mnt, const char *choice, struct incfs
 
 static void mount_switch(struct incfs_mount *mnt, struct incfs_policy *policy)
 {
+	struct incfs_policy_ops *ops = policy ? policy_ops(policy) : NULL;
+
 	if (policy == current_policy(mnt))
 		return;
 	rcu_assign_pointer(mnt->policy.cur, policy);
-	mount_takes(mnt, policy ? policy_ops(policy) : NULL);
+	mount_takes(mnt, ops && ops == mnt->policy.failed ? NULL : ops);
 }
 
 /* Has each mount use what it is to use now; settle() has to follow. */
@@ -176,33 +210,56 @@ static void rebind_all(void)
 	int err;
 
 	xa_for_each(&policy_mounts, id, mnt) {
-		err = policy_pick(mnt, mnt->policy.choice, &policy);
+		err = policy_pick(mnt, mnt->policy.choice, false, &policy);
 		if (err)
 			incfs_policy_refused(mnt, mnt->policy.choice, err);
 		mount_switch(mnt, policy);
 	}
 }
 
+/* One change after the other; a program that is being waited for may take its time. */
+static int begin_change(void)
+{
+	if (mutex_lock_killable(&change_lock))
+		return -EINTR;
+	mutex_lock(&registry_lock);
+	return 0;
+}
+
+static void end_change(void)
+{
+	mutex_unlock(&registry_lock);
+	mutex_unlock(&change_lock);
+}
+
 int incfs_policy_add(struct incfs_policy_ops *ops)
 {
 	struct incfs_policy *policy = kzalloc(sizeof(*policy), GFP_KERNEL);
+	int err;
 
 	if (!policy)
 		return -ENOMEM;
 	RCU_INIT_POINTER(policy->ops, ops);
 
-	mutex_lock(&registry_lock);
+	err = begin_change();
+	if (err)
+		goto err_free;
 	if (policy_find(ops->name)) {
-		mutex_unlock(&registry_lock);
-		kfree(policy);
-		return -EEXIST;
+		err = -EEXIST;
+		goto err_end;
 	}
 	static_branch_inc(&incfs_policies_exist);
 	list_add(&policy->list, &policies);
 	rebind_all();
 	settle(NULL);
-	mutex_unlock(&registry_lock);
+	end_change();
 	return 0;
+
+err_end:
+	end_change();
+err_free:
+	kfree(policy);
+	return err;
 }
 
 /* Ask @ops to accept the mounts of @policy: all of them, or none. */
@@ -245,7 +302,9 @@ int incfs_policy_replace(struct incfs_policy_ops *ops, struct incfs_policy_ops *
 	if (ops == old)
 		return 0;
 
-	mutex_lock(&registry_lock);
+	err = begin_change();
+	if (err)
+		return err;
 	policy = policy_find(old->name);
 	err = attach_mounts(policy, ops);
 	if (err)
@@ -254,12 +313,11 @@ int incfs_policy_replace(struct incfs_policy_ops *ops, struct incfs_policy_ops *
 	xa_for_each(&policy_mounts, id, mnt)
 		if (current_policy(mnt) == policy)
 			mount_takes(mnt, ops);
-	settle(old);
 	/* It may accept what the old one has refused. */
 	rebind_all();
-	settle(NULL);
+	settle(old);
 out:
-	mutex_unlock(&registry_lock);
+	end_change();
 	return err;
 }
 
@@ -267,40 +325,36 @@ void incfs_policy_remove(struct incfs_policy_ops *ops)
 {
 	struct incfs_policy *policy;
 
+	mutex_lock(&change_lock);
 	mutex_lock(&registry_lock);
 	policy = policy_find(ops->name);
 	list_del(&policy->list);
 	rebind_all();
 	settle(ops);
+	end_change();
 	static_branch_dec(&incfs_policies_exist);
-	mutex_unlock(&registry_lock);
 	kfree(policy);
 }
 
-/*
- * If the policy in use has been dropped for its verdicts, it loses the mount.
- * Return: whether it has been.
- */
-static bool retire_failed(struct incfs_mount *mnt)
+static void retire_all(struct work_struct *work)
 {
-	struct incfs_policy *policy = current_policy(mnt);
+	struct incfs_mount *mnt;
+	unsigned long id;
 
-	if (!policy || READ_ONCE(mnt->policy.failed) != policy_ops(policy))
-		return false;
-	if (mnt->policy.attached) {
-		mount_takes(mnt, NULL);
-		settle(NULL);
-	}
-	return true;
+	mutex_lock(&change_lock);
+	mutex_lock(&registry_lock);
+	xa_for_each(&policy_mounts, id, mnt)
+		if (mount_has_dropped(mnt) && mnt->policy.attached)
+			mount_takes(mnt, NULL);
+	settle(NULL);
+	end_change();
 }
 
-static void retire_work(struct work_struct *work)
-{
-	struct incfs_mount *mnt = container_of(work, struct incfs_mount, policy.work);
+static DECLARE_WORK(retire_work, retire_all);
 
-	mutex_lock(&registry_lock);
-	retire_failed(mnt);
-	mutex_unlock(&registry_lock);
+void incfs_policy_retire(void)
+{
+	queue_work(incfs_workqueue, &retire_work);
 }
 
 /* Whether there is such a policy for @mnt. */
@@ -323,66 +377,90 @@ static int check_choice(struct incfs_mount *mnt, const char *choice)
 	return 0;
 }
 
-static int policy_choose(struct incfs_mount *mnt, const char *choice)
+static void set_choice(struct incfs_policy_use *use, const char *choice)
+{
+	spin_lock(&use->lock);
+	strscpy(use->choice, choice);
+	spin_unlock(&use->lock);
+}
+
+static const char *plain_choice(const char *choice)
+{
+	return !choice || !strcmp(choice, INCFS_POLICY_NONE) ? "" : choice;
+}
+
+/* Choose and have it accepted; *@pick is NULL for the built-in behaviour. */
+static int choose(struct incfs_mount *mnt, const char *choice, struct incfs_policy **pick)
+{
+	int err = check_choice(mnt, choice);
+
+	if (err)
+		return err;
+	err = policy_pick(mnt, choice, true, pick);
+	if (err)
+		incfs_err(mnt, "policy %s refuses the mount: %d", choice, err);
+	return err;
+}
+
+int incfs_policy_bind(struct incfs_mount *mnt, const char *choice)
 {
 	struct incfs_policy_use *use = &mnt->policy;
 	struct incfs_policy *policy;
 	int err;
 
-	lockdep_assert_held(&registry_lock);
-	if (!choice || !strcmp(choice, INCFS_POLICY_NONE))
-		choice = "";
-	err = check_choice(mnt, choice);
-	if (err)
-		return err;
-	/* What was dropped may be taken again, and is asked whether it accepts. */
-	if (retire_failed(mnt))
-		RCU_INIT_POINTER(use->cur, NULL);
-	err = policy_pick(mnt, choice, &policy);
-	if (err) {
-		incfs_err(mnt, "policy %s refuses the mount: %d", choice, err);
-		return err;
-	}
-	spin_lock(&use->lock);
-	strscpy(use->choice, choice);
-	spin_unlock(&use->lock);
-	mount_switch(mnt, policy);
-	settle(NULL);
-	return 0;
-}
-
-int incfs_policy_bind(struct incfs_mount *mnt, const char *choice)
-{
-	int err;
-
-	spin_lock_init(&mnt->policy.lock);
-	INIT_WORK(&mnt->policy.work, retire_work);
+	choice = plain_choice(choice);
+	spin_lock_init(&use->lock);
 	mutex_lock(&registry_lock);
-	err = policy_choose(mnt, choice);
-	if (!err) {
-		err = xa_err(xa_store(&policy_mounts, mnt->id, mnt, GFP_KERNEL));
-		if (err && mnt->policy.attached)
-			call_detach(mnt->policy.attached, mnt);
-	}
+	err = choose(mnt, choice, &policy);
+	if (err)
+		goto out;
+	set_choice(use, choice);
+	mount_switch(mnt, policy);
+	err = xa_err(xa_store(&policy_mounts, mnt->id, mnt, GFP_KERNEL));
+	if (err && use->attached)
+		call_detach(use->attached, mnt);
+out:
 	mutex_unlock(&registry_lock);
 	return err;
 }
 
 int incfs_policy_choose(struct incfs_mount *mnt, const char *choice)
 {
+	struct incfs_policy_use *use = &mnt->policy;
+	struct incfs_policy *policy;
+	bool dropped;
 	int err;
 
-	mutex_lock(&registry_lock);
-	err = policy_choose(mnt, choice);
-	mutex_unlock(&registry_lock);
+	choice = plain_choice(choice);
+	err = begin_change();
+	if (err)
+		return err;
+	/* One that was dropped has to have left before it is asked again. */
+	dropped = mount_has_dropped(mnt);
+	if (dropped && use->attached) {
+		mount_takes(mnt, NULL);
+		settle(NULL);
+	}
+	err = choose(mnt, choice, &policy);
+	if (err)
+		goto out;
+	set_choice(use, choice);
+	WRITE_ONCE(use->failed, NULL);
+	if (dropped)
+		RCU_INIT_POINTER(use->cur, NULL);
+	mount_switch(mnt, policy);
+	settle(NULL);
+out:
+	end_change();
 	return err;
 }
 
 void incfs_policy_unbind(struct incfs_mount *mnt)
 {
-	cancel_work_sync(&mnt->policy.work);
 	mutex_lock(&registry_lock);
 	xa_erase(&policy_mounts, mnt->id);
+	/* No call is under way for it: nobody has to be waited for. */
+	mount_leaves(mnt);
 	if (mnt->policy.attached)
 		call_detach(mnt->policy.attached, mnt);
 	mutex_unlock(&registry_lock);
