@@ -29,6 +29,7 @@ BTF_VMLINUX ?= $(if $(filter $(shell uname -r),$(releases)),/sys/kernel/btf/vmli
 BINARIES :=	# programs of user space, to be installed
 POLICIES :=	# BPF objects, to be installed
 HEADERS  :=	# what a policy of one's own includes, to be installed
+SCRIPTS  :=	# scripts for bpftrace, to be installed
 
 export TESTS KERNELS
 
@@ -49,6 +50,7 @@ native:
 BINARIES := $(strip $(BINARIES))
 POLICIES := $(strip $(POLICIES))
 HEADERS  := $(strip $(HEADERS))
+SCRIPTS  := $(strip $(SCRIPTS))
 
 modules: $(releases:%=$(O)/%/incfs.ko)	## the kernel module
 user: $(BINARIES)			## loader and tools
@@ -69,18 +71,19 @@ $(O)/%/incfs.ko: FORCE
 		"and pahole must be installed" >&2; rm -f $@; exit 1; }
 
 install: headers = /lib/modules/$(firstword $(releases))/build
-install: native		## module, programs, manual and policies of `make` (root)
+install: native		## module, programs, manual, policies and scripts of `make` (root)
 	@test -e $(O)/$(firstword $(releases))/incfs.ko || \
 		{ echo "nothing to install: run 'make' first" >&2; exit 1; }
 	$(MAKE) -C $(headers) M=$(abspath $(O)/$(firstword $(releases))) \
 		$(if $(wildcard $(headers)/certs/signing_key.pem),,CONFIG_MODULE_SIG_ALL=) \
 		$(if $(DESTDIR),INSTALL_MOD_PATH=$(DESTDIR)) modules_install
 	$(if $(DESTDIR),,depmod $(firstword $(releases)))
-	$(INSTALL) -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/incfs \
+	$(INSTALL) -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/incfs/trace \
 		$(DESTDIR)$(PREFIX)/include/incfs $(DESTDIR)$(PREFIX)/share/man/man1
 	$(if $(BINARIES),$(INSTALL) $(BINARIES) $(DESTDIR)$(PREFIX)/bin)
 	$(if $(POLICIES),$(INSTALL) -m 644 $(POLICIES) $(DESTDIR)$(PREFIX)/lib/incfs)
 	$(if $(HEADERS),$(INSTALL) -m 644 $(HEADERS) $(DESTDIR)$(PREFIX)/include/incfs)
+	$(if $(SCRIPTS),$(INSTALL) $(SCRIPTS) $(DESTDIR)$(PREFIX)/lib/incfs/trace)
 	$(INSTALL) -m 644 docs/incfs.1 $(DESTDIR)$(PREFIX)/share/man/man1
 
 uninstall:		## what install put there, for the running kernel (root)

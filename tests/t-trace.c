@@ -8,6 +8,8 @@
 #include "lib/incfs.h"
 #include "lib/tap.h"
 
+/* What bpftrace says, if this is in its environment, when its probes are there. */
+#define ATTACHED "__BPFTRACE_NOTIFY_PROBES_ATTACHED"
 #define TRACEFS "/sys/kernel/tracing/"
 
 static struct test_fs fs;
@@ -49,6 +51,17 @@ static void wait_and_fill(__u32 block)
 	close(cmd);
 }
 
+/* Without a care for what is in the page cache. */
+static void read_again(__u32 block)
+{
+	int fd = fs_open(&fs, "file");
+	char buf[BLOCK];
+
+	if (pread(fd, buf, BLOCK, (off_t)block * BLOCK) != BLOCK)
+		bail_out("read of a stored block");
+	close(fd);
+}
+
 static void test_tracefs(void)
 {
 	char mount[32], where[64];
@@ -66,17 +79,26 @@ static void test_tracefs(void)
 	put(TRACEFS "trace", "\n");
 	reader_run(&reader, &fs, "file", 6, READ_PREAD);
 	ok(traced("incfs_read_done:", "block=6", "err=-62"), "a timeout is traced as ETIME");
+	snprintf(where, sizeof(where), "ino=%llu block=6 ", ino);
+	ok(traced("incfs_block_read:", where, "why=0 state=2"),
+	   "a block that turns out to be absent is traced");
 	put(TRACEFS "trace", "\n");
 	block_reads(&fs, "file", ino, 5, BLOCK);
-	ok(!traced("incfs_read_", "mount=", "ino="), "a read that does not wait leaves no trace of a wait");
-	ok(traced("incfs_block_read:", where, "state=0"), "but one of the block that is read");
+	snprintf(where, sizeof(where), "ino=%llu block=5 ", ino);
+	ok(!traced("incfs_read_", "mount=", "ino="),
+	   "a read that does not wait leaves no trace of a wait");
+	ok(traced("incfs_block_read:", where, "why=1 state=0"),
+	   "but one of the block that the page cache reads");
+	ok(traced("incfs_block_read:", mount, where), "and on which mount");
+	put(TRACEFS "trace", "\n");
+	read_again(5);
+	ok(!traced("incfs_", "mount=", "ino="), "what is in the page cache leaves none");
 	put(TRACEFS "events/incfs/enable", "0");
 }
 
 static void test_bpftrace(void)
 {
-	static const char command[] = "bpftrace -B line -e '"
-		"BEGIN { printf(\"ready\\n\"); } "
+	static const char command[] = ATTACHED "=1 bpftrace -B line -e '"
 		"tracepoint:incfs:incfs_block_filled "
 		"{ printf(\"filled %d %d\\n\", args.ino, args.block); exit(); }' 2>&1";
 	char line[256] = "", want[64];
@@ -87,9 +109,9 @@ static void test_bpftrace(void)
 		return;
 	}
 	pipe = popen(command, "re");
-	while (pipe && fgets(line, sizeof(line), pipe) && strcmp(line, "ready\n"))
+	while (pipe && fgets(line, sizeof(line), pipe) && strcmp(line, ATTACHED "\n"))
 		diag("%s", line);
-	ok(!strcmp(line, "ready\n"), "bpftrace attaches to a tracepoint");
+	ok(!strcmp(line, ATTACHED "\n"), "bpftrace attaches to a tracepoint");
 	fill_raw(&fs, ino, 7, BLOCK);
 	snprintf(want, sizeof(want), "filled %llu 7\n", ino);
 	while (pipe && fgets(line, sizeof(line), pipe) && strcmp(line, want))
