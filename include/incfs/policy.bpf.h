@@ -93,8 +93,9 @@ extern int bpf_incfs_read_ahead(struct incfs_read *read, __u64 ino, __u32 first,
 extern int bpf_incfs_recheck(__u64 mount_id, __u64 ino, __u32 first, __u32 count) __ksym;
 
 /**
- * incfs_submit - ask the loader of the mount for blocks
+ * incfs_submit_file - ask the loader of the mount for blocks of any file
  * @read:     the read, as the callback got it
+ * @ino:      a regular file of the same mount
  * @type:     enum incfs_event_type
  * @block:    first block wanted
  * @count:    how many, at least 1
@@ -105,8 +106,8 @@ extern int bpf_incfs_recheck(__u64 mount_id, __u64 ino, __u32 first, __u32 count
  *
  * Return: 0; -ENOENT the mount has no ring; -ENOSPC the ring is full.
  */
-static __always_inline int incfs_submit(const struct incfs_read *read, __u32 type, __u32 block,
-					__u32 count, __u32 priority)
+static __always_inline int incfs_submit_file(const struct incfs_read *read, __u64 ino, __u32 type,
+					     __u32 block, __u32 count, __u32 priority)
 {
 	__u64 mount_id = read->mount_id;
 	struct incfs_event *event;
@@ -124,7 +125,7 @@ static __always_inline int incfs_submit(const struct incfs_read *read, __u32 typ
 			__sync_fetch_and_add(lost, 1);
 		return -ENOSPC;
 	}
-	event->ino = read->ino;
+	event->ino = ino;
 	event->block = block;
 	event->count = count;
 	event->type = type;
@@ -132,6 +133,13 @@ static __always_inline int incfs_submit(const struct incfs_read *read, __u32 typ
 	event->mount_id = mount_id;
 	bpf_ringbuf_submit(event, 0);
 	return 0;
+}
+
+/* The same for the file that is being read. */
+static __always_inline int incfs_submit(const struct incfs_read *read, __u32 type, __u32 block,
+					__u32 count, __u32 priority)
+{
+	return incfs_submit_file(read, read->ino, type, block, count, priority);
 }
 
 #endif /* _INCFS_POLICY_BPF_H */
