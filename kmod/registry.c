@@ -89,7 +89,10 @@ static u32 calls_of(const struct incfs_policy_ops *ops)
 	       (ops->filled ? BIT(INCFS_CALL_FILLED) : 0);
 }
 
-/* The mount's policy has become @ops, which has accepted it; its readers ask anew. */
+/*
+ * The mount's policy has become @ops, which has accepted it; its readers ask anew.
+ * settle() has to follow before the next time.
+ */
 static void mount_takes(struct incfs_mount *mnt, struct incfs_policy_ops *ops)
 {
 	struct incfs_policy_use *use = &mnt->policy;
@@ -313,9 +316,10 @@ int incfs_policy_replace(struct incfs_policy_ops *ops, struct incfs_policy_ops *
 	xa_for_each(&policy_mounts, id, mnt)
 		if (current_policy(mnt) == policy)
 			mount_takes(mnt, ops);
+	settle(old);
 	/* It may accept what the old one has refused. */
 	rebind_all();
-	settle(old);
+	settle(NULL);
 out:
 	end_change();
 	return err;
