@@ -297,7 +297,7 @@ static void finish(struct run *run)
 static int run_all(struct run *run)
 {
 	if (open_source(run) || block_signals(run) || !incfs_module_ready() ||
-	    incfs_policy_open(&run->policy, run->options.policy, run->options.ahead))
+	    incfs_policy_open(&run->policy, run->options.policy, run->options.settings))
 		goto out;
 	if (open_mount(run) || start(run))
 		goto out;

@@ -10,7 +10,7 @@
 
 #include "fetch.h"
 #include "log.h"
-#include "policy.h"
+#include "policy_object.h"
 
 #include <incfs/policy.h>
 
@@ -23,9 +23,10 @@ static void print_usage(FILE *out)
 "  -s, --source SRC      a directory, or http(s)://... of a static file server\n"
 "  -i, --image FILE      where the contents are kept; made if it isn't there\n"
 "  -l, --list FILE       list of the files of SRC (incfs pack), if not in SRC\n"
-"  -p, --policy NAME     %s, the name of a policy that\n"
-"                        is registered, auto, or none (default sequential)\n"
-"  -a, --ahead N         blocks that the policy sequential fetches ahead\n"
+"  -p, --policy NAME     of a policy that comes with the loader (incfs policy list),\n"
+"                        or is registered, or auto, or none (default sequential)\n"
+"  -S, --set VAR=VALUE   set a variable of the policy that comes with the loader\n"
+"  -a, --ahead N         the same as --set ahead=N\n"
 "  -t, --timeout MS      readers fail after waiting so long (default 0: never)\n"
 "  -j, --parallel N      requests at a time (default %d)\n"
 "      --no-background   fetch only what is asked for\n"
@@ -36,7 +37,7 @@ static void print_usage(FILE *out)
 "  -q, --quiet           errors and warnings only\n"
 "  -v, --verbose         every request\n"
 "  -h, --help            this text\n",
-		incfs_policy_names(), INCFS_PARALLEL_DEFAULT);
+		INCFS_PARALLEL_DEFAULT);
 }
 
 static bool parse_count(const char *text, unsigned int least, unsigned int most,
@@ -65,16 +66,25 @@ static bool parse_number(const char *name, const char *text, unsigned int least,
 /* It becomes part of the mount options. */
 static bool parse_policy(struct incfs_options *options, const char *name)
 {
-	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-				    "0123456789_-.";
-
-	if (!*name || name[strspn(name, plain)] || strlen(name) >= INCFS_POLICY_NAME_MAX) {
+	if (!incfs_policy_name_valid(name)) {
 		incfs_error("--policy: '%s' is not a name of up to %d letters, digits, '_', '-', '.'",
 			    name, INCFS_POLICY_NAME_MAX - 1);
 		return false;
 	}
 	options->policy = strcmp(name, "none") ? name : NULL;
 	return true;
+}
+
+static bool add_setting(struct incfs_options *options, const char *setting)
+{
+	for (size_t i = 0; i < INCFS_SETTINGS_MAX; i++) {
+		if (options->settings[i])
+			continue;
+		options->settings[i] = setting;
+		return true;
+	}
+	incfs_error("--set: no more than %d", INCFS_SETTINGS_MAX);
+	return false;
 }
 
 enum { OPT_NO_BACKGROUND = 256, OPT_NO_COMPRESS };
@@ -98,8 +108,10 @@ static bool parse_option(struct incfs_options *options, int opt)
 	case 'a':
 		if (!parse_number("ahead", optarg, 0, 1 << 20, &ahead))
 			return false;
-		options->ahead = ahead;
-		return true;
+		snprintf(options->ahead, sizeof(options->ahead), "ahead=%u", ahead);
+		return add_setting(options, options->ahead);
+	case 'S':
+		return add_setting(options, optarg);
 	case 't':
 		return parse_number("timeout", optarg, 0, 0x7fffffff, &options->timeout_ms);
 	case 'j':
@@ -144,6 +156,7 @@ int incfs_options_parse(struct incfs_options *options, int argc, char **argv)
 		{ "image", required_argument, NULL, 'i' },
 		{ "list", required_argument, NULL, 'l' },
 		{ "policy", required_argument, NULL, 'p' },
+		{ "set", required_argument, NULL, 'S' },
 		{ "ahead", required_argument, NULL, 'a' },
 		{ "timeout", required_argument, NULL, 't' },
 		{ "parallel", required_argument, NULL, 'j' },
@@ -159,10 +172,10 @@ int incfs_options_parse(struct incfs_options *options, int argc, char **argv)
 	int opt;
 
 	*options = (struct incfs_options){
-		.policy = "sequential", .ahead = -1, .parallel = INCFS_PARALLEL_DEFAULT,
+		.policy = "sequential", .parallel = INCFS_PARALLEL_DEFAULT,
 		.background = true, .compress = true,
 	};
-	while ((opt = getopt_long(argc, argv, "s:i:l:p:a:t:j:xkqvh", longopts, NULL)) != -1) {
+	while ((opt = getopt_long(argc, argv, "s:i:l:p:S:a:t:j:xkqvh", longopts, NULL)) != -1) {
 		if (opt == 'h') {
 			print_usage(stdout);
 			return 0;

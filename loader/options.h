@@ -5,11 +5,15 @@
 
 #include <stdbool.h>
 
+/* Most variables of a policy to be set. */
+#define INCFS_SETTINGS_MAX 32
+
 /**
  * struct incfs_options
- * @list:   file with the list, NULL for the source's own
- * @policy: NULL for none
- * @ahead:  blocks, -1 for what the policy says
+ * @list:     file with the list, NULL for the source's own
+ * @policy:   NULL for none
+ * @settings: VARIABLE=VALUE for the policy, up to a NULL
+ * @ahead:    room for one of them
  */
 struct incfs_options {
 	const char *source;
@@ -17,7 +21,8 @@ struct incfs_options {
 	const char *image;
 	const char *policy;
 	const char *mountpoint;
-	int ahead;
+	const char *settings[INCFS_SETTINGS_MAX + 1];
+	char ahead[24];
 	unsigned int timeout_ms;
 	unsigned int parallel;
 	bool background;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The policy of a mount, and the maps that all policies and loaders share. */
+/* The policy that a loader brings along, and the maps that it needs. */
 #ifndef _INCFS_LOADER_POLICY_H
 #define _INCFS_LOADER_POLICY_H
 
@@ -7,13 +7,14 @@
 #include <linux/types.h>
 #include <stdbool.h>
 
-struct incfs_policy_kind;
+#include "policy_object.h"
 
 /**
  * struct incfs_policy
  * @choice:   name that the mount is to have, NULL for none
- * @kind:     the policy of this name that comes with the loader, if it does
- * @ahead:    blocks to fetch ahead, or -1 for what the policy says
+ * @settings: VARIABLE=VALUE for the policy that comes along, up to a NULL
+ * @ours:     a policy of this name comes along
+ * @object:   that policy, while it is loaded
  * @link:     registers the policy as long as we live; NULL if somebody else has
  *            registered one of this name
  * @rings_fd: map of event rings, -1 without
@@ -21,9 +22,9 @@ struct incfs_policy_kind;
  */
 struct incfs_policy {
 	const char *choice;
-	const struct incfs_policy_kind *kind;
-	int ahead;
-	void *skeleton;
+	const char *const *settings;
+	bool ours;
+	struct incfs_policy_object object;
 	struct bpf_link *link;
 	int rings_fd;
 	int lost_fd;
@@ -33,7 +34,8 @@ struct incfs_policy {
  * Register the policy, unless that is done, and open the maps. Without a policy
  * it is no fault when there are none. Returns 0, or -1 after saying what is wrong.
  */
-int incfs_policy_open(struct incfs_policy *policy, const char *choice, int ahead);
+int incfs_policy_open(struct incfs_policy *policy, const char *choice,
+		      const char *const *settings);
 void incfs_policy_close(struct incfs_policy *policy);
 
 /*
@@ -41,8 +43,5 @@ void incfs_policy_close(struct incfs_policy *policy);
  * what the mount uses now.
  */
 void incfs_policy_keep(struct incfs_policy *policy, const char *name);
-
-/* Names of the policies that come with the loader, for people. */
-const char *incfs_policy_names(void);
 
 #endif /* _INCFS_LOADER_POLICY_H */
