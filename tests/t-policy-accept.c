@@ -321,9 +321,41 @@ static void test_update_accepts(void)
 	probe_bpf__destroy(new);
 }
 
+/* A policy that was dropped stays so, whatever comes and goes beside it. */
+static void test_dropped(void)
+{
+	struct probe_bpf *bad = start_probe("bad", 0), *other;
+	struct test_mount mnt = make_read_mount("dropped", "policy=auto");
+
+	bad->bss->verdict = 1000;
+	read_one(&mnt, 0);
+	bad->bss->verdict = 0;
+	ok(wait_until(read_book(bad, mnt.id).detaches == 1), "a policy is dropped");
+	other = start_probe("other", 0);
+	ok(uses(&mnt, "other"), "a newer one comes");
+	stop_probe(other);
+	ok(uses(&mnt, ""), "and goes, which does not bring it back");
+	ok(book_is(bad, mnt.id, 1, 1, 0), "it was not asked");
+
+	other = load_probe("other", 0);
+	other->bss->refusal = -EPERM;
+	if (attach_probe(other))
+		bail_out("attach");
+	is_errno(set_policy(&mnt, "other"), EPERM, "a choice that fails");
+	ok(uses(&mnt, "") && chosen(&mnt, "auto"), "does not bring it back either");
+	stop_probe(other);
+	ok(uses(&mnt, ""), "nor does anything that follows");
+	is_int(set_policy(&mnt, "auto"), 0, "a choice does");
+	ok(uses(&mnt, "bad") && book_is(bad, mnt.id, 2, 1, 0), "after it was asked");
+	end_mount(&mnt);
+	ok(books_closed(bad), "in good order");
+	stop_probe(bad);
+}
+
 static void test_absurd(void)
 {
-	static const int absurd[] = { 1, 2, 4096, INT_MAX, -4096, INT_MIN };
+	/* The last but one is the kernel's own ERESTARTSYS. */
+	static const int absurd[] = { 1, 2, 4096, INT_MAX, -4096, -512, INT_MIN };
 	struct probe_bpf *probe = start_probe("absurd", 0), *next = load_probe("absurd", 0);
 	struct test_mount mnt = make_read_mount("absurd", "");
 	size_t i;
@@ -387,6 +419,7 @@ int main(void)
 	test_refused_auto();
 	test_refused_update();
 	test_update_accepts();
+	test_dropped();
 	test_absurd();
 	test_waits();
 	return done();

@@ -83,6 +83,7 @@ static void test_sleep(void)
 		"attach to unsupported member detach of struct incfs_policy_ops");
 	refused("find_unsleepable", "program must be sleepable to call sleepable kfunc");
 	refused("find_under_rcu", "bpf_incfs_find_absent");
+	refused("call_other", "bpf_tail_call");
 }
 
 static void test_forged(void)

@@ -241,6 +241,21 @@ int BPF_PROG(write_user, struct incfs_read *read)
 }
 REFUSED(write_user, block_presence);
 
+/* Into a program that may sleep, from one that may not. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u32);
+} others SEC(".maps");
+
+SEC("?struct_ops/pending")
+void BPF_PROG(call_other, struct incfs_read *read)
+{
+	bpf_tail_call(ctx, &others, 0);
+}
+REFUSED(call_other, pending);
+
 /* The module's functions from elsewhere. */
 
 SEC("?syscall")
