@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Clock, ways of reading, figures: see bench.h. */
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "bench/bench.h"
+#include "lib/tap.h"
+
+/* What is handed to read(2) at a time. */
+#define CHUNK (128 << 10)
+
+static __u64 read_clock(clockid_t clock)
+{
+	struct timespec now;
+
+	clock_gettime(clock, &now);
+	return now.tv_sec * 1000000000ull + now.tv_nsec;
+}
+
+__u64 bench_now(void)
+{
+	return read_clock(CLOCK_MONOTONIC);
+}
+
+__u64 bench_cpu(void)
+{
+	return read_clock(CLOCK_THREAD_CPUTIME_ID);
+}
+
+void bench_figure(const char *group, const char *setup, const char *measure, double value)
+{
+	printf("{\"group\": \"%s\", \"setup\": \"%s\", \"measure\": \"%s\", \"value\": %.1f}\n",
+	       group, setup, measure, value);
+	fflush(stdout);
+}
+
+static char buffer[CHUNK];
+
+static void read_sequential(int fd, __u64 size)
+{
+	__u64 done = 0;
+	ssize_t got;
+
+	while ((got = read(fd, buffer, sizeof(buffer))) > 0)
+		done += got;
+	if (done != size)
+		bail_out("read");
+}
+
+/* Each block once, and in the same order each time. */
+static void read_random(int fd, __u64 size)
+{
+	__u32 nr = size / BENCH_BLOCK, i, j, swap;
+	__u32 *order = malloc(nr * sizeof(*order));
+	unsigned short seed[3] = { 1, 2, 3 };
+
+	if (!order)
+		bail_out("memory");
+	for (i = 0; i < nr; i++)
+		order[i] = i;
+	for (i = nr - 1; i; i--) {
+		j = nrand48(seed) % (i + 1);
+		swap = order[i];
+		order[i] = order[j];
+		order[j] = swap;
+	}
+	posix_fadvise(fd, 0, 0, POSIX_FADV_RANDOM);
+	for (i = 0; i < nr; i++)
+		if (pread(fd, buffer, BENCH_BLOCK, (off_t)order[i] * BENCH_BLOCK) != BENCH_BLOCK)
+			bail_out("pread");
+	free(order);
+}
+
+static void read_mapped(int fd, __u64 size)
+{
+	const volatile char *map = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
+	__u64 at;
+
+	if (map == MAP_FAILED)
+		bail_out("mmap");
+	for (at = 0; at < size; at += BENCH_BLOCK)
+		(void)map[at];
+	munmap((void *)map, size);
+}
+
+const struct bench_way bench_ways[BENCH_NR_WAYS] = {
+	{ "cold sequential", read_sequential },
+	{ "cold random 4 KiB", read_random },
+	{ "cold mmap", read_mapped },
+};
+
+void bench_forget(void)
+{
+	int fd = open("/proc/sys/vm/drop_caches", O_WRONLY | O_CLOEXEC);
+
+	sync();
+	if (fd < 0 || write(fd, "1", 1) != 1)
+		bail_out("drop_caches");
+	close(fd);
+}
+
+__u64 bench_cold(const struct bench_way *way, const char *path, __u64 size)
+{
+	__u64 start;
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		bail_out("open %s", path);
+	bench_forget();
+	start = bench_now();
+	way->read(fd, size);
+	start = bench_now() - start;
+	close(fd);
+	return start;
+}
+
+void bench_warm_up(const char *path, __u64 size)
+{
+	int i;
+
+	for (i = 0; i < BENCH_NR_WAYS; i++)
+		bench_cold(&bench_ways[i], path, size);
+	if (mlockall(MCL_CURRENT))
+		bail_out("mlockall");
+}

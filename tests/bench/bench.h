@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * For the programs of the benchmark: a clock, ways of reading a file, and
+ * figures, which go to standard output, one line of JSON each.
+ *
+ * In the guests that tests/vm/bench starts the clock counts instructions, one a
+ * nanosecond (docs/benchmarks.md).
+ */
+#ifndef INCFS_TESTS_BENCH_H
+#define INCFS_TESTS_BENCH_H
+
+#include <linux/types.h>
+
+#define BENCH_BLOCK 4096
+
+__u64 bench_now(void);
+/* What this thread has had of it. */
+__u64 bench_cpu(void);
+
+/**
+ * bench_figure - report what was measured
+ * @group:   what it belongs to
+ * @setup:   how things were set up
+ * @measure: what was measured
+ * @value:   how much
+ */
+void bench_figure(const char *group, const char *setup, const char *measure, double value);
+
+/* A way to read a whole file. */
+struct bench_way {
+	const char *name;
+	void (*read)(int fd, __u64 size);
+};
+
+#define BENCH_NR_WAYS 3
+extern const struct bench_way bench_ways[BENCH_NR_WAYS];
+
+/* Write out and forget all that is in the page cache. */
+void bench_forget(void);
+/* Nanoseconds that it takes to read the file at @path once more, from its image. */
+__u64 bench_cold(const struct bench_way *way, const char *path, __u64 size);
+/*
+ * Read the file in all ways, and have what that needs stay in memory: the first
+ * measurement is to find things as the last one does.
+ */
+void bench_warm_up(const char *path, __u64 size);
+
+#endif

@@ -1,0 +1,27 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+# The benchmark's program runs, and what it says becomes tables and JSON. No figure
+# is looked at: this guest's clock is not that of a benchmark.
+. "$(dirname "$0")/lib/tap.sh"
+
+mkdir bench
+head -c 1M "$INCFS_BUILD/$INCFS_RELEASE/incfs.ko" > input
+truncate -s 1M input
+ok 'the costs of the hook are measured' \
+	"$INCFS_BUILD/tests/bench/hook" "$INCFS_BUILD" input 1
+printf '%s\n' "$tap_output" > bench/some.figures
+
+ok 'the report takes the figures' env INCFS_BUILD="$PWD" \
+	"$INCFS_TOP/tests/bench/report" quick 1 0123456 some
+like 'and makes a table of them' "$tap_output" $'\n\\| minimal +\\|.* %'
+like 'that says whether the bound is kept' "$tap_output" 'the bound of 2 % is (met|missed)'
+ok 'the JSON is whole' python3 -c '
+import json, sys
+run = json.load(open("bench/quick.json"))
+reads = run["figures"]["some"]["hook"]["minimal"]
+sys.exit(run["info"]["kernels"] != ["some"] or not reads["cold mmap"] > 0)'
+
+echo '{"group": "hook",' > bench/some.figures
+exits 1 'figures that break off are an error' env INCFS_BUILD="$PWD" \
+	"$INCFS_TOP/tests/bench/report" quick 1 0123456 some
+done_testing
