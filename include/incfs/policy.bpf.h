@@ -41,6 +41,11 @@ struct {
 	__type(value, __u64);
 } incfs_lost SEC(".maps");
 
+/*
+ * Functions of the module. They are weak: a program that asks bpf_ksym_exists()
+ * before it calls one also loads where the module does not have it.
+ */
+
 /**
  * bpf_incfs_find_absent - find blocks of a file that aren't stored
  * @read:  the read, as the callback got it
@@ -58,7 +63,7 @@ struct {
  * errno when the image could not be read.
  */
 extern int bpf_incfs_find_absent(struct incfs_read *read, __u64 ino, __u32 first, __u32 end,
-				 __u32 *start) __ksym;
+				 __u32 *start) __ksym __weak;
 
 /**
  * bpf_incfs_read_ahead - have stored blocks read into the page cache
@@ -75,7 +80,7 @@ extern int bpf_incfs_find_absent(struct incfs_read *read, __u64 ino, __u32 first
  * end; -EAGAIN too much has been asked for and is not done yet.
  */
 extern int bpf_incfs_read_ahead(struct incfs_read *read, __u64 ino, __u32 first,
-				__u32 count) __ksym;
+				__u32 count) __ksym __weak;
 
 /**
  * bpf_incfs_recheck - have readers that wait ask block_presence() again
@@ -90,7 +95,8 @@ extern int bpf_incfs_read_ahead(struct incfs_read *read, __u64 ino, __u32 first,
  *
  * Return: how many blocks are waited for there; -ENOENT no such mount.
  */
-extern int bpf_incfs_recheck(__u64 mount_id, __u64 ino, __u32 first, __u32 count) __ksym;
+extern int bpf_incfs_recheck(__u64 mount_id, __u64 ino, __u32 first, __u32 count)
+	__ksym __weak;
 
 /**
  * incfs_submit_file - ask the loader of the mount for blocks of any file
