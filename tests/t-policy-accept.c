@@ -321,6 +321,31 @@ static void test_update_accepts(void)
 	probe_bpf__destroy(new);
 }
 
+/* The mount is lost twice by one update: to the new program, and to another policy. */
+static void test_update_yields(void)
+{
+	struct probe_bpf *old = start_probe("yields", 0), *new = load_probe("yields", 0);
+	struct probe_bpf *newer = load_probe("newer", 0);
+	struct test_mount mnt = make_read_mount("yields", "policy=auto");
+
+	newer->bss->refusal = -EPERM;
+	if (attach_probe(newer))
+		bail_out("attach");
+	newer->bss->refusal = 0;
+	ok(uses(&mnt, "yields"), "a newer policy has refused a mount, and would accept it now");
+	is_int(bpf_link__update_map(old->links.probe, new->maps.probe), 0,
+	       "the older one is updated");
+	ok(uses(&mnt, "newer"), "the newer one is asked once more, and has the mount");
+	ok(book_is(old, mnt.id, 1, 1, 0), "the old program is detached");
+	ok(book_is(new, mnt.id, 1, 1, 0), "and so is the one in its place");
+	ok(book_is(newer, mnt.id, 1, 0, 1), "the newer one is attached");
+	end_mount(&mnt);
+	ok(books_closed(old) && books_closed(new) && books_closed(newer), "in good order");
+	stop_probe(newer);
+	stop_probe(old);
+	probe_bpf__destroy(new);
+}
+
 /* A policy that was dropped stays so, whatever comes and goes beside it. */
 static void test_dropped(void)
 {
@@ -419,6 +444,7 @@ int main(void)
 	test_refused_auto();
 	test_refused_update();
 	test_update_accepts();
+	test_update_yields();
 	test_dropped();
 	test_absurd();
 	test_waits();

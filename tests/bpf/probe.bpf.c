@@ -27,6 +27,7 @@ __u64 refused_mount;
 /* Read by the test. */
 __u64 asked, answered, pended, prefetched, strangers, strays;
 __u64 attached, detached, refused;
+__u64 crowd;	/* the most calls for one mount at a time */
 __u64 my_mount;
 struct {
 	__u64 ino;
@@ -101,9 +102,13 @@ static struct book *make_book(__u64 mount_id)
 static void enter(const struct incfs_read *read)
 {
 	struct book *book = find_book(read->mount_id);
+	__u64 inside;
 
-	if (book)
-		__sync_fetch_and_add(&book->inside, 1);
+	if (book) {
+		inside = __sync_fetch_and_add(&book->inside, 1) + 1;
+		if (inside > crowd)
+			crowd = inside;
+	}
 	/* "unlinked" has no attach(). */
 	if (attached && (!book || book->attaches == book->detaches))
 		__sync_fetch_and_add(&strays, 1);
