@@ -449,9 +449,11 @@ int incfs_policy_choose(struct incfs_mount *mnt, const char *choice)
 	if (err)
 		goto out;
 	set_choice(use, choice);
-	WRITE_ONCE(use->failed, NULL);
 	if (dropped)
 		RCU_INIT_POINTER(use->cur, NULL);
+	/* It has been asked; the mark of another one stays. */
+	if (policy && policy_ops(policy) == use->failed)
+		WRITE_ONCE(use->failed, NULL);
 	mount_switch(mnt, policy);
 	settle(NULL);
 out:
