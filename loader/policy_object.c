@@ -95,8 +95,9 @@ const char *incfs_policy_obstacle(void)
 
 static int open_object(struct incfs_policy_object *policy, const char *what)
 {
-	const struct incfs_policy_builtin *builtin = NULL;
+	const struct incfs_policy_builtin *builtin;
 	LIBBPF_OPTS(bpf_object_open_opts, opts, .object_name = NULL);
+	const void *bytes;
 	size_t size;
 
 	*policy = (struct incfs_policy_object){ .what = what, .log = calloc(1, LOG_BYTES) };
@@ -110,14 +111,16 @@ static int open_object(struct incfs_policy_object *policy, const char *what)
 				    what);
 			return -1;
 		}
+		bytes = builtin->bytes(&size);
 		opts.object_name = builtin->name;
+		policy->obj = bpf_object__open_mem(bytes, size, &opts);
+	} else {
+		policy->obj = bpf_object__open_file(what, &opts);
 	}
-	policy->obj = builtin ? bpf_object__open_mem(builtin->bytes(&size), size, &opts) :
-				bpf_object__open_file(what, &opts);
 	if (policy->obj)
 		return 0;
-	incfs_error("can't open the policy '%s': %s%s%s", what, strerror(errno),
-		    libbpf_words[0] ? "; " : "", libbpf_words);
+	incfs_error("can't open the policy '%s': %s", what,
+		    libbpf_words[0] ? libbpf_words : strerror(errno));
 	return -1;
 }
 
