@@ -13,6 +13,8 @@
 
 #include "t-policy.h"
 
+#include "bpf/hold.skel.h"
+
 #define PIN "/sys/fs/bpf/incfs_test_storm"
 
 /* Of the file: those that policies forbid, those that are stored, the absent ones. */
@@ -204,6 +206,7 @@ struct changer {
 	struct load *load;
 	struct probe_bpf *probe;
 	int how, rounds;
+	int stay_us;		/* before the policy goes again */
 	atomic_int failed;
 	pthread_t thread;
 };
@@ -212,6 +215,8 @@ static void attach_again(struct changer *changer)
 {
 	struct bpf_link *link = bpf_map__attach_struct_ops(changer->probe->maps.probe);
 
+	if (changer->stay_us)
+		usleep(changer->stay_us);
 	if (!link || bpf_link__detach(link))
 		atomic_fetch_add(&changer->failed, 1);
 	bpf_link__destroy(link);
@@ -251,9 +256,11 @@ static void *change_on(void *arg)
 }
 
 static void start_changer(struct changer *changer, struct load *load, struct probe_bpf *probe,
-			  int how, int n)
+			  int how, int n, int stay_us)
 {
-	*changer = (struct changer) { .load = load, .probe = probe, .how = how, .rounds = n };
+	*changer = (struct changer) {
+		.load = load, .probe = probe, .how = how, .rounds = n, .stay_us = stay_us,
+	};
 	if (pthread_create(&changer->thread, NULL, change_on, changer))
 		bail_out("thread");
 }
@@ -278,7 +285,7 @@ static void test_registrations(void)
 	start_load(&load, "register", "read_timeout_ms=0,policy=auto");
 	run_load(&load);
 	for (i = 0; i < 3; i++)
-		start_changer(&changers[i], &load, probes[i], 0, n);
+		start_changer(&changers[i], &load, probes[i], 0, n, 0);
 	for (i = 0; i < 3; i++)
 		failed += end_changer(&changers[i]);
 	is_int(failed, 0, "three policies come and go %d times", n);
@@ -303,8 +310,8 @@ static void test_choices(void)
 	start_load(&load, "choose", "read_timeout_ms=0");
 	run_load(&load);
 	for (i = 0; i < 3; i++)
-		start_changer(&changers[i], &load, NULL, i, n);
-	start_changer(&changers[3], &load, passing, 0, n);
+		start_changer(&changers[i], &load, NULL, i, n, 0);
+	start_changer(&changers[3], &load, passing, 0, n, 1000);
 	for (i = 0; i < 4; i++)
 		failed += end_changer(&changers[i]);
 	is_int(failed, 0, "ioctl, sysfs and remounts choose %d times each, all at once", n);
@@ -372,17 +379,87 @@ static void test_waiting(void)
 	end_mount(&mnt);
 }
 
+/* Those who look at mounts from outside: by a program, and in sysfs. */
+struct lookers {
+	struct hold_bpf *hold;
+	__u64 last;		/* mount that was seen last; atomic, as stop */
+	bool stop;
+	int found, faults;
+	pthread_t by_id, by_path;
+};
+
+static void *recheck_on(void *arg)
+{
+	struct lookers *lookers = arg;
+	struct {
+		__u64 mount_id, ino;
+		__u32 first, count;
+	} args = {};
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .ctx_in = &args, .ctx_size_in = sizeof(args));
+	int result;
+
+	while (!__atomic_load_n(&lookers->stop, __ATOMIC_RELAXED)) {
+		args.mount_id = __atomic_load_n(&lookers->last, __ATOMIC_RELAXED) +
+				args.mount_id % 2;
+		if (bpf_prog_test_run_opts(bpf_program__fd(lookers->hold->progs.recheck), &opts))
+			bail_out("run recheck");
+		result = opts.retval;
+		lookers->faults += result < 0 && result != -ENOENT;
+		lookers->found += result >= 0;
+	}
+	return NULL;
+}
+
+static void *look_on(void *arg)
+{
+	static const char *const names[] = { "dev", "policy", "policy_in_use", "policy_failure" };
+	struct lookers *lookers = arg;
+	char text[512];
+	__u64 id;
+	int i, fd;
+
+	for (i = 0; !__atomic_load_n(&lookers->stop, __ATOMIC_RELAXED); i++) {
+		id = __atomic_load_n(&lookers->last, __ATOMIC_RELAXED) + i / 4 % 2;
+		fd = open(sysfs_path(id, names[i % 4]), O_RDONLY | O_CLOEXEC);
+		if (fd < 0)
+			continue;
+		if (read(fd, text, sizeof(text)) < 0 && errno != ENODEV)
+			lookers->faults++;
+		close(fd);
+	}
+	return NULL;
+}
+
+static void start_lookers(struct lookers *lookers, __u64 last)
+{
+	*lookers = (struct lookers) { .hold = hold_bpf__open_and_load(), .last = last };
+	if (!lookers->hold || pthread_create(&lookers->by_id, NULL, recheck_on, lookers) ||
+	    pthread_create(&lookers->by_path, NULL, look_on, lookers))
+		bail_out("lookers");
+}
+
+static void end_lookers(struct lookers *lookers)
+{
+	__atomic_store_n(&lookers->stop, true, __ATOMIC_RELAXED);
+	join(lookers->by_id);
+	join(lookers->by_path);
+	hold_bpf__destroy(lookers->hold);
+}
+
 static void test_mounts(void)
 {
 	struct probe_bpf *stays = start_probe("stays", 0), *passing = load_probe("passing", 0);
 	struct test_mount mnt = make_mount("mounts", "", STORED);
 	struct changer changer;
+	struct lookers lookers;
 	int i, failed = 0, absent = 0, n = rounds(60);
 
 	fill(&mnt, 0, STORED);
 	fs_unmount(&mnt.fs);
-	start_changer(&changer, NULL, passing, 0, n * 2);
+	start_lookers(&lookers, mnt.id);
+	start_changer(&changer, NULL, passing, 0, n, 20000);
 	for (i = 0; i < n; i++) {
+		__atomic_fetch_add(&lookers.last, 1, __ATOMIC_RELAXED);
 		if (try_mount(mnt.fs.image, mnt.fs.dir, i % 2 ? "policy=auto" : "policy=passing")) {
 			failed += errno != ENOENT;
 			absent++;
@@ -394,9 +471,12 @@ static void test_mounts(void)
 	}
 	is_int(end_changer(&changer), 0, "a policy comes and goes");
 	is_int(failed, 0, "while an image is mounted and read, %d times", n);
-	diag("%d times without the policy of its choice", absent);
+	diag("%d times not, without the policy of its choice", absent);
+	end_lookers(&lookers);
+	is_int(lookers.faults, 0, "who looks from outside finds it, or not");
+	diag("found %d times", lookers.found);
 	ok(books_closed(stays) && books_closed(passing), "no call was out of order");
-	ok(stays->bss->attached, "and mounts had one");
+	ok(stays->bss->attached && passing->bss->attached, "and mounts had either");
 	stop_probe(stays);
 	probe_bpf__destroy(passing);
 }
