@@ -6,6 +6,7 @@
 static const struct incfs_cmd cmds[] = {
 	{ "pack", "DIR", "write the list of the files in DIR", incfs_cmd_pack },
 	{ "image", "COMMAND", "look into an image, check it, get files out", incfs_cmd_image },
+	{ "policy", "COMMAND", "policies, and the mounts that use them", incfs_cmd_policy },
 	{}
 };
 

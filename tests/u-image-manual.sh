@@ -16,25 +16,31 @@ commands() { "$incfs" "$@" --help | sed -nE 's/^  ([a-z]+) .*/\1/p'; }
 helped()
 {
 	"$incfs" "$@" --help |
-		sed -nE 's/^  -(.), --([a-z-]+)( [A-Z]+)?($|  .*)/\1 \2\3/p' | grep -v '^h help$' | sort
+		sed -nE 's/^  -(.), --([a-z-]+)( [A-Z=]+)?($|  .*)/\1 \2\3/p' | grep -v '^h help$' | sort
 }
 
 # printed SECTION: the same from the manual
 printed()
 {
 	sed -n "/^\.Sh $1\$/,/^\.Sh /p" "$page" |
-		sed -nE 's/^\.It Fl (.) , Fl \\-([a-z-]+)( Ar ([A-Z]+))?$/\1 \2 \4/; t print; b; : print; s/ $//; p' | sort
+		sed -nE 's/^\.It Fl (.) , Fl \\-([a-z-]+)( Ar ([A-Z=]+))?$/\1 \2 \4/; t print; b; : print; s/ $//; p' | sort
 }
+
+# value ARG: what an option takes for it
+value() { case $1 in N) echo 1 ;; *) echo x ;; esac; }
 
 all=()
 for command in $(commands); do
-	[ "$command" = image ] || all+=("$command")
-done
-for command in $(commands image); do
-	all+=("image $command")
+	case $command in
+	image | policy)
+		for sub in $(commands "$command"); do
+			all+=("$command $sub")
+		done ;;
+	*) all+=("$command") ;;
+	esac
 done
 is 'the manual has a section for each command' \
-	"$(sed -nE 's/^\.Sh (PACK|IMAGE .*)$/\1/p' "$page" | sort)" \
+	"$(sed -nE 's/^\.Sh (PACK|IMAGE .*|POLICY .*)$/\1/p' "$page" | sort)" \
 	"$(printf '%s\n' "${all[@]^^}" | sort)"
 is 'and a synopsis' "$(sed -n '/^\.Sh SYNOPSIS/,/^\.Sh DESC/s/^\.Nm incfs //p' "$page" | sort)" \
 	"$(printf '%s\n' "${all[@]}" | sort)"
@@ -46,8 +52,8 @@ for command in "${all[@]}"; do
 		"$(helped $command | cut -c1 | xargs)"
 	while read -r short long arg; do
 		[ -n "$short" ] || continue
-		ok "$command: -$short is taken" "$incfs" $command "-$short" ${arg:+x} --help
-		ok "$command: --$long is" "$incfs" $command "--$long" ${arg:+x} --help
+		ok "$command: -$short is taken" "$incfs" $command "-$short" ${arg:+$(value "$arg")} --help
+		ok "$command: --$long is" "$incfs" $command "--$long" ${arg:+$(value "$arg")} --help
 	done <<< "$(helped $command)"
 	ok "$command: -h is" "$incfs" $command -h
 done

@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: MIT
+/* incfs policy timeout: how long whose reads wait, for the policy timeouts. */
+#include "cmd_policy.h"
+
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <getopt.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "columns.h"
+#include "image_json.h"
+#include "log.h"
+#include "policy_maps.h"
+#include "policy_mounts.h"
+#include "policy_object.h"
+
+#define TIMEOUTS "timeouts"
+#define TIMEOUTS_NAME "incfs_timeouts"
+/* The user that stands for all that have no times of their own. */
+#define OTHERS 0xffffffffu
+
+static const char timeout_usage[] =
+"usage: incfs policy timeout [-d] MOUNTPOINT [USER [MIN MAX]]\n"
+"Have reads of a user wait for absent blocks at least MIN and at most MAX, on a mount\n"
+"that uses the policy timeouts. USER is a name, a number, or 'others'. Times are in\n"
+"milliseconds, or end in ms, s or min; a MAX of 'never' is no end. Without MIN and\n"
+"MAX tell what is set.\n"
+"  -d, --delete  what is set for USER no longer is\n"
+"  -h, --help    this text\n";
+
+struct timeout_key {
+	__u64 mount_id;
+	__u32 uid;
+	__u32 reserved;
+};
+
+struct timeout {
+	__u32 min_ms;
+	__u32 max_ms;
+};
+
+static bool parse_time(const char *text, __u32 *ms)
+{
+	static const struct {
+		const char *unit;
+		__u32 ms;
+	} units[] = { { "", 1 }, { "ms", 1 }, { "s", 1000 }, { "min", 60000 } };
+	unsigned long long value;
+	char *end;
+
+	errno = 0;
+	value = strtoull(text, &end, 10);
+	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
+		if (strcmp(end, units[i].unit) || *text < '0' || *text > '9' || errno ||
+		    value > 0xffffffffu / units[i].ms)
+			continue;
+		*ms = value * units[i].ms;
+		return true;
+	}
+	incfs_error("'%s' is not a time: 500, 500ms, 2s or 1min", text);
+	return false;
+}
+
+static bool parse_user(const char *text, __u32 *uid)
+{
+	struct passwd *user;
+	__u64 number;
+
+	if (!strcmp(text, "others")) {
+		*uid = OTHERS;
+		return true;
+	}
+	if (incfs_policy_number(text, 0, OTHERS - 1, &number)) {
+		*uid = number;
+		return true;
+	}
+	user = getpwnam(text);
+	if (user)
+		*uid = user->pw_uid;
+	else
+		incfs_error("there is no user '%s'", text);
+	return user;
+}
+
+static bool parse_times(const char *min, const char *max, struct timeout *times)
+{
+	if (!parse_time(min, &times->min_ms))
+		return false;
+	times->max_ms = 0;
+	if (!strcmp(max, "never"))
+		return true;
+	if (!parse_time(max, &times->max_ms))
+		return false;
+	if (!times->max_ms || times->max_ms >= times->min_ms)
+		return true;
+	incfs_error("the most that reads wait, %s, is less than the least, %s", max, min);
+	return false;
+}
+
+static void print_time(struct incfs_columns *table, __u32 ms)
+{
+	incfs_columns_add(table, "%u.%03u s", ms / 1000, ms % 1000);
+}
+
+/* What is set for the mount, or for one user. */
+static void list(int fd, __u64 mount_id, const __u32 *uid)
+{
+	struct timeout_key key, *last = NULL;
+	struct incfs_columns table = { .nr = 3 };
+	struct timeout times;
+
+	incfs_columns_add(&table, "USER");
+	incfs_columns_add(&table, "LEAST");
+	incfs_columns_add(&table, "MOST");
+	for (; !bpf_map_get_next_key(fd, last, &key); last = &key) {
+		if (key.mount_id != mount_id || (uid && key.uid != *uid) ||
+		    bpf_map_lookup_elem(fd, &key, &times))
+			continue;
+		if (key.uid == OTHERS)
+			incfs_columns_add(&table, "others");
+		else
+			incfs_columns_add(&table, "%u", key.uid);
+		print_time(&table, times.min_ms);
+		if (times.max_ms)
+			print_time(&table, times.max_ms);
+		else
+			incfs_columns_add(&table, "never");
+	}
+	incfs_columns_print(&table, "");
+}
+
+static int change(int fd, const struct timeout_key *key, const struct timeout *times)
+{
+	int err = times ? bpf_map_update_elem(fd, key, times, BPF_ANY) :
+			  bpf_map_delete_elem(fd, key);
+
+	if (!err)
+		return 0;
+	incfs_error("can't change the times: %s", errno == ENOENT ?
+		    "none are set for this user" : errno == E2BIG ?
+		    "too many are set" : strerror(errno));
+	return -1;
+}
+
+static int run(const char *mountpoint, const __u32 *uid, const struct timeout *times, bool delete)
+{
+	const char *obstacle = incfs_policy_obstacle();
+	const struct incfs_mounted *mount;
+	struct incfs_mounts mounts;
+	struct timeout_key key;
+	int fd = -1, err = -1;
+
+	if (obstacle) {
+		incfs_error("no policy can be used: %s", obstacle);
+		return -1;
+	}
+	if (incfs_mounts_read(&mounts))
+		return -1;
+	mount = incfs_mounts_of(&mounts, mountpoint);
+	if (mount)
+		fd = incfs_policy_map_make(TIMEOUTS_NAME, TIMEOUTS);
+	if (fd >= 0) {
+		key = (struct timeout_key){ .mount_id = mount->id, .uid = uid ? *uid : 0 };
+		err = 0;
+		if (times || delete)
+			err = change(fd, &key, times);
+		else
+			list(fd, mount->id, uid);
+		close(fd);
+	}
+	incfs_mounts_free(&mounts);
+	return err;
+}
+
+int incfs_cmd_policy_timeout(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "delete", no_argument, NULL, 'd' },
+		{ "help", no_argument, NULL, 'h' },
+		{}
+	};
+	struct timeout times;
+	bool delete = false;
+	int opt, nr;
+	__u32 uid;
+
+	while ((opt = getopt_long(argc, argv, "dh", options, NULL)) != -1) {
+		if (opt == 'h')
+			return incfs_policy_usage(timeout_usage, 0);
+		if (opt != 'd')
+			return incfs_policy_usage(timeout_usage, 2);
+		delete = true;
+	}
+	nr = argc - optind;
+	argv += optind;
+	if (delete ? nr != 2 : nr != 1 && nr != 2 && nr != 4)
+		return incfs_policy_usage(timeout_usage, 2);
+	if ((nr > 1 && !parse_user(argv[1], &uid)) ||
+	    (nr > 2 && !parse_times(argv[2], argv[3], &times)))
+		return incfs_policy_usage(timeout_usage, 2);
+	if (!incfs_policy_may() ||
+	    run(argv[0], nr > 1 ? &uid : NULL, nr > 2 ? &times : NULL, delete))
+		return 1;
+	return incfs_output_end() ? 1 : 0;
+}
