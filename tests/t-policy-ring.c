@@ -2,9 +2,6 @@
 /* Events: how they reach the ring of their mount, and what if they don't. */
 #include "t-policy.h"
 
-#include "bpf/sequential.skel.h"
-
-#define AHEAD 32
 /* More than the 102 events, of 40 bytes with their heads, in a page of ring. */
 #define WAITS 120
 
@@ -195,62 +192,6 @@ static void test_replaced(void)
 	end_mount(&flow.mnt);
 }
 
-static void serve(const struct test_mount *mnt, struct reader *reader, __u32 block)
-{
-	fill(mnt, block, 1);
-	is_int(end_reader(reader, mnt), GOT_BLOCK, "block %u is read", block);
-}
-
-static void test_sequential(void)
-{
-	struct sequential_bpf *policy = sequential_bpf__open();
-	struct test_mount mnt = make_mount("seq", "read_timeout_ms=0", 512);
-	struct reader reader;
-	struct test_ring ring;
-
-	if (!policy)
-		bail_out("open sequential");
-	policy->rodata->ahead = AHEAD;
-	if (sequential_bpf__load(policy) || sequential_bpf__attach(policy))
-		bail_out("load sequential");
-	is_int(change_options(&mnt, "policy=sequential"), 0, "sequential is chosen");
-	open_ring(&ring, &mnt, policy->obj, 65536);
-	fill(&mnt, 4, 3);
-
-	/* The page cache reads ahead, if only the block itself, before it waits. */
-	start_reader(&reader, &mnt, 1);
-	ok(take_events(&ring, 3), "a wait makes three events");
-	ok(is_event(&ring, 0, INCFS_EVENT_FETCH_AHEAD, 1, 3),
-	   "what is absent from the block on, up to what is there");
-	ok(is_event(&ring, 1, INCFS_EVENT_FETCH_AHEAD, 7, AHEAD - 3),
-	   "what follows that, up to the number that was set");
-	ok(is_event(&ring, 2, INCFS_EVENT_DEMAND, 1, 1), "and the block itself");
-	ok(ring.events[0].priority > ring.events[1].priority, "the nearer ones are more urgent");
-	serve(&mnt, &reader, 1);
-
-	start_reader(&reader, &mnt, 2);
-	ok(take_events(&ring, 4) &&
-	   is_event(&ring, 3, INCFS_EVENT_DEMAND, 2, 1),
-	   "the next block is asked for, but nothing ahead for a second time");
-	serve(&mnt, &reader, 2);
-
-	start_reader(&reader, &mnt, 30);
-	ok(take_events(&ring, 6) &&
-	   is_event(&ring, 4, INCFS_EVENT_FETCH_AHEAD, 7 + AHEAD - 3, AHEAD) &&
-	   is_event(&ring, 5, INCFS_EVENT_DEMAND, 30, 1),
-	   "half of the way through, the next part is asked for");
-	serve(&mnt, &reader, 30);
-
-	start_reader(&reader, &mnt, 511);
-	ok(take_events(&ring, 8) &&
-	   is_event(&ring, 6, INCFS_EVENT_FETCH_AHEAD, 511, 1),
-	   "nothing is asked for past the end of the file");
-	serve(&mnt, &reader, 511);
-	close_ring(&ring);
-	sequential_bpf__destroy(policy);
-	end_mount(&mnt);
-}
-
 int main(void)
 {
 	libbpf_set_print(NULL);
@@ -258,6 +199,5 @@ int main(void)
 	test_own_ring();
 	test_tenants();
 	test_replaced();
-	test_sequential();
 	return done();
 }
