@@ -29,25 +29,26 @@ doc_policies > /dev/null
 # What is half a minute there has to pass here.
 sed -i 's/30000/300/' patient.bpf.c
 ok 'the first policy builds' compile "$INCFS_TOP/include" patient
-ok 'bpftool registers it and pins its link' register patient
-like 'bpftool lists it' "$(bpftool link list)" 'struct_ops'
-ok 'a mount chooses it' mount_image fs policy=patient,read_timeout_ms=0
-is 'and uses it' "$(in_use)" patient
+ok 'a mount is without one' mount_image fs read_timeout_ms=0
+ok 'the tool attaches it' incfs policy attach patient.bpf.o fs
+is 'and the mount uses it' "$(in_use)" patient
+like 'which the tool says' "$(incfs policy status fs)" patient
 ok 'a stored block is read' block 4 0
 exits 1 'users wait as long as it says' block 5 1000
 like 'and are told that the time is over' "$tap_output" 'Timer expired'
 exits 124 'root waits until it is killed' block 6 0
-rm $pins/patient
-ok 'it goes with its pin' wait_for 20 test -z "$(in_use)"
+ok 'the tool detaches it' incfs policy detach patient
+is 'and it is gone' "$(in_use)" ''
 is 'the mount remembers its choice' "$(cat /sys/fs/incremental-fs/mounts/*/policy)" patient
 ok 'and chooses another' mount -o remount,policy=auto fs
 
 ok 'the policy for several versions builds' compile "$INCFS_TOP/include" careful
-ok 'it is registered' register careful
-is 'and used' "$(in_use)" careful
+ok 'bpftool registers it and pins its link' register careful
+like 'bpftool lists it' "$(bpftool link list)" 'struct_ops'
+is 'it is used' "$(in_use)" careful
 ok 'a block is read' block 3 0
 rm $pins/careful
-wait_for 20 test -z "$(in_use)"
+ok 'it goes with its pin' wait_for 20 uses ''
 
 # later NAME SED-SCRIPT...: careful.bpf.c against headers of a later version
 later()

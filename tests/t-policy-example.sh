@@ -41,7 +41,7 @@ ok 'the end of the file comes' wait_for 60 present 961 977
 ok 'and its beginning' wait_for 60 present 0 16
 exits 1 'but not the rest' present 100 101
 rm $pins/ends
-ok 'without its pin it goes' wait_for 20 test -z "$(in_use)"
+ok 'without its pin it goes' wait_for 20 uses ''
 cmp src/file mnt/file
 tap_result $? 'and the file is read whole'
 kill $loader

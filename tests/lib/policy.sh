@@ -50,3 +50,6 @@ mount_image()
 
 # in_use: what the only mount uses
 in_use() { cat /sys/fs/incremental-fs/mounts/*/policy_in_use; }
+
+# uses NAME: whether it is this one
+uses() { [ "$(in_use)" = "$1" ]; }
