@@ -405,23 +405,64 @@ static void test_absurd(void)
 	probe_bpf__destroy(next);
 }
 
+static void *choose_none(void *arg)
+{
+	return set_policy(arg, "none") ? arg : NULL;
+}
+
 /* detach() is the last call: one that takes long is waited for. */
 static void test_waits(void)
 {
 	struct probe_bpf *slow = start_probe("slow", 0);
 	struct test_mount mnt = make_read_mount("slow", "policy=slow");
 	struct reader reader;
+	pthread_t thread;
+	void *failed;
 
 	drop_cached(&mnt.fs, "file");
 	slow->bss->asked = 0;
-	slow->bss->spins = 1 << 22;
+	slow->bss->hold_answers = 1;
 	start_reader(&reader, &mnt, 0);
-	if (!wait_until(peek(&slow->bss->asked)))
+	if (!wait_until(peek(&slow->bss->asked)) ||
+	    pthread_create(&thread, NULL, choose_none, &mnt))
 		bail_out("the policy was not asked");
-	is_int(set_policy(&mnt, "none"), 0, "a choice while the policy is being asked");
-	ok(book_is(slow, mnt.id, 1, 1, 0), "has brought detach when it returns");
-	is_int(slow->bss->strays, 0, "after the call had ended");
-	is_int(end_reader(&reader, &mnt), GOT_BLOCK, "whose reader is served");
+	ok(wait_until(uses(&mnt, "")), "a choice while the policy is being asked");
+	usleep(300000);
+	ok(book_is(slow, mnt.id, 1, 0, 0), "does not bring detach");
+	slow->bss->hold_answers = 0;
+	pthread_join(thread, &failed);
+	ok(!failed && book_is(slow, mnt.id, 1, 1, 0), "as long as it has not answered");
+	is_int(slow->bss->strays, 0, "detach comes after that");
+	is_int(end_reader(&reader, &mnt), GOT_BLOCK, "the reader is served");
+	end_mount(&mnt);
+	stop_probe(slow);
+}
+
+/* What is waited for holds up neither other mounts nor readers. */
+static void test_others(void)
+{
+	struct probe_bpf *slow = start_probe("slow", 0);
+	struct test_mount mnt = make_read_mount("slow", "policy=slow"), other;
+	struct reader reader;
+	pthread_t thread;
+
+	drop_cached(&mnt.fs, "file");
+	slow->bss->asked = 0;
+	slow->bss->hold_answers = 1;
+	start_reader(&reader, &mnt, 0);
+	if (!wait_until(peek(&slow->bss->asked)) ||
+	    pthread_create(&thread, NULL, choose_none, &mnt))
+		bail_out("the policy was not asked");
+	ok(wait_until(uses(&mnt, "")), "while a policy is waited for");
+	other = make_mount("other", "policy=slow", 4);
+	ok(uses(&other, "slow"), "an image is mounted, and uses it");
+	fill(&other, 0, 1);
+	end_mount(&other);
+	ok(book_is(slow, other.id, 1, 1, 0), "and unmounted");
+	ok(!reader_done(&reader), "all that time it has not answered");
+	slow->bss->hold_answers = 0;
+	pthread_join(thread, NULL);
+	end_reader(&reader, &mnt);
 	end_mount(&mnt);
 	stop_probe(slow);
 }
@@ -448,5 +489,6 @@ int main(void)
 	test_dropped();
 	test_absurd();
 	test_waits();
+	test_others();
 	return done();
 }

@@ -26,11 +26,14 @@ static void test_names(void)
 		"", "a b", "a/b", "a\n", "caf\xc3\xa9", "auto", "none",
 	};
 	char longest[INCFS_POLICY_NAME_MAX + 1] = "";
+	int log = klog_open();
 	size_t i;
 
 	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
 		is_errno(attach_named(bad[i]), EINVAL,
 			 "a bad name is refused (%zu)", i);
+	ok(klog_has(log, "policy refused: its name must be"), "which the kernel's log explains");
+	close(log);
 	memset(longest, 'x', INCFS_POLICY_NAME_MAX);
 	is_errno(attach_named(longest), EINVAL, "a name without an end is refused");
 	is_int(attach_named(longest + 1), 0, "the longest name is taken");

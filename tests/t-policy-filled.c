@@ -187,14 +187,14 @@ static void test_after_readers(struct test_mount *mnt)
 	if (!wait_until(count_pending(&mnt->fs) == 1))
 		bail_out("no reader waits");
 	reset();
-	probe->bss->fill_spins = 1 << 22;
+	probe->bss->hold_fills = 1;
 	if (pthread_create(&thread, NULL, fill_one, mnt))
 		bail_out("thread");
 	is_int(end_reader(&reader, mnt), GOT_BLOCK, "a reader is served");
 	is_int(peek(&probe->bss->fills_ended), 0, "before the policy has taken notice");
+	probe->bss->hold_fills = 0;
 	pthread_join(thread, NULL);
 	is_int(probe->bss->fills_ended, 1, "it does, before the fill is over");
-	probe->bss->fill_spins = 0;
 }
 
 /* A batch by another process, of another user. */

@@ -188,10 +188,8 @@ static void test_verdict(int verdict)
 	ok(wait_until(read_book(bad, mnt.id).attaches == 2), "and attached");
 	ok(record_is(&mnt, "verdict", verdict, "bad", mnt.ino, 42), "the record stays");
 	bad->bss->verdict = -ENOSYS;
-	age = record_age(&mnt);
 	read_one(&mnt, 43);
-	ok(record_is(&mnt, "verdict", -ENOSYS, "bad", mnt.ino, 43) && record_age(&mnt) < age + 1000,
-	   "until there is another");
+	ok(record_is(&mnt, "verdict", -ENOSYS, "bad", mnt.ino, 43), "until there is another");
 
 	next = load_probe("bad", 0);
 	is_int(bpf_link__update_map(bad->links.probe, next->maps.probe), 0, "the policy is updated");
@@ -206,27 +204,39 @@ static void test_verdict(int verdict)
 	end_mount(&mnt);
 }
 
-/* Two readers hear nonsense at the same time. */
+/*
+ * Two readers hear nonsense at the same time: a policy that one has dropped is not
+ * asked by the other any more. It takes luck, and so several tries.
+ */
+#define TRIES 20
+
 static void test_at_once(void)
 {
-	struct probe_bpf *bad = start_probe("twice", 0);
-	struct test_mount mnt = make_mount("twice", "policy=twice", 64);
+	struct probe_bpf *bad = load_probe("twice", 0);
+	struct test_mount mnt = make_mount("twice", "", 64);
+	int i, tries = 0, log = klog_open(), served = 0;
 	struct reader readers[2];
-	int i, log = klog_open();
 
 	fill(&mnt, 0, 64);
-	drop_cached(&mnt.fs, "file");
-	bad->bss->spins = 1 << 23;
+	bad->bss->spins = 1 << 20;
 	bad->bss->verdict = 1234;
-	for (i = 0; i < 2; i++)
-		start_reader(&readers[i], &mnt, 10 * (i + 1));
-	for (i = 0; i < 2; i++)
-		is_int(end_reader(&readers[i], &mnt), GOT_BLOCK, "nonsense does a reader no harm");
-	is_int(bad->bss->crowd, 2, "two were told it at the same time");
+	if (attach_probe(bad))
+		bail_out("attach");
+	while (tries++ < TRIES && bad->bss->asked < 2) {
+		bad->bss->asked = 0;
+		drop_cached(&mnt.fs, "file");
+		if (set_policy(&mnt, "twice"))
+			bail_out("SET_POLICY");
+		for (i = 0; i < 2; i++)
+			start_reader(&readers[i], &mnt, 10 * (i + 1));
+		for (i = 0, served = 0; i < 2; i++)
+			served += end_reader(&readers[i], &mnt) == GOT_BLOCK;
+	}
+	is_int(bad->bss->asked, 2, "a policy is asked about two blocks at a time");
+	is_int(served, 2, "its nonsense does no harm");
 	ok(record_is(&mnt, "verdict", 1234, "twice", mnt.ino, 10) ||
 	   record_is(&mnt, "verdict", 1234, "twice", mnt.ino, 20), "one of them is on record");
-	ok(wait_until(read_book(bad, mnt.id).detaches), "it loses the mount");
-	ok(book_is(bad, mnt.id, 1, 1, 0), "once");
+	ok(wait_until(books_closed(bad)), "it loses the mount, once");
 	ok(klog_has(log, "policy twice is dropped: verdict 1234"), "the log has it");
 	close(log);
 	end_mount(&mnt);

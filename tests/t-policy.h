@@ -241,12 +241,7 @@ static inline bool book_is(const struct probe_bpf *probe, __u64 mount_id, __u64 
 /* Nothing came before attach() or after detach(), and each mount has been detached. */
 static inline bool books_closed(const struct probe_bpf *probe)
 {
-	bool closed = !probe->bss->strays && probe->bss->attached == probe->bss->detached;
-
-	if (!closed)
-		diag("%llu attached, %llu detached, %llu strays", probe->bss->attached,
-		     probe->bss->detached, probe->bss->strays);
-	return closed;
+	return !probe->bss->strays && probe->bss->attached == probe->bss->detached;
 }
 
 /* A ring for the mount's events, as a loader makes it. */

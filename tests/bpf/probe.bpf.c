@@ -20,14 +20,14 @@ __u32 timeout_ms;
 __u32 recheck_ms;
 __u32 mark;
 __u32 spins;
-__u32 fill_spins;
+int hold_answers;	/* block_presence() does not return as long as this is set */
+int hold_fills;		/* and neither does filled() */
 int refusal;		/* what attach() returns, to refused_mount if that is set */
 __u64 refused_mount;
 
 /* Read by the test. */
 __u64 asked, answered, pended, prefetched, strangers, strays;
 __u64 attached, detached, refused;
-__u64 crowd;	/* the most calls for one mount at a time */
 __u64 my_mount;
 struct {
 	__u64 ino;
@@ -70,6 +70,28 @@ static int spin(__u32 i, void *ctx)
 	return 0;
 }
 
+static int answers_held(__u32 i, void *ctx)
+{
+	return !hold_answers;
+}
+
+static int await_answers(__u32 i, void *ctx)
+{
+	bpf_loop(1 << 20, answers_held, NULL, 0);
+	return !hold_answers;
+}
+
+static int fills_held(__u32 i, void *ctx)
+{
+	return !hold_fills;
+}
+
+static int await_fills(__u32 i, void *ctx)
+{
+	bpf_loop(1 << 20, fills_held, NULL, 0);
+	return !hold_fills;
+}
+
 static void look(const struct incfs_read *read)
 {
 	seen.ino = read->ino;
@@ -102,13 +124,9 @@ static struct book *make_book(__u64 mount_id)
 static void enter(const struct incfs_read *read)
 {
 	struct book *book = find_book(read->mount_id);
-	__u64 inside;
 
-	if (book) {
-		inside = __sync_fetch_and_add(&book->inside, 1) + 1;
-		if (inside > crowd)
-			crowd = inside;
-	}
+	if (book)
+		__sync_fetch_and_add(&book->inside, 1);
 	/* "unlinked" has no attach(). */
 	if (attached && (!book || book->attaches == book->detaches))
 		__sync_fetch_and_add(&strays, 1);
@@ -133,6 +151,8 @@ int BPF_PROG(probe_block_presence, struct incfs_read *read)
 	look(read);
 	if (spins)
 		bpf_loop(spins, spin, NULL, 0);
+	if (hold_answers)
+		bpf_loop(1 << 10, await_answers, NULL, 0);
 	if (user_address)
 		user_result = bpf_copy_from_user_str(text, sizeof(text),
 						     (const void *)user_address, 0);
@@ -178,8 +198,8 @@ void BPF_PROG(probe_filled, struct incfs_read *fill)
 	fills[i].why = fill->why;
 	fills[i].uid = fill->uid;
 	fills[i].tgid = fill->tgid;
-	if (fill_spins)
-		bpf_loop(fill_spins, spin, NULL, 0);
+	if (hold_fills)
+		bpf_loop(1 << 10, await_fills, NULL, 0);
 	leave(fill);
 	__sync_fetch_and_add(&fills_ended, 1);
 }

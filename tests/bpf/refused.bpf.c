@@ -90,6 +90,33 @@ void BPF_PROG(write_mount_late, struct incfs_policy_mount *mount)
 }
 REFUSED(write_mount_late, detach);
 
+/* By those who write where they are told to. */
+SEC("?struct_ops/block_presence")
+int BPF_PROG(copy_into_read, struct incfs_read *read)
+{
+	__u64 number = 0;
+
+	return bpf_probe_read_kernel((void *)read, sizeof(number), &number);
+}
+REFUSED(copy_into_read, block_presence);
+
+SEC("?struct_ops.s/block_presence")
+int BPF_PROG(find_into_read, struct incfs_read *read)
+{
+	return bpf_incfs_find_absent(read, read->ino, 0, 1, &read->count);
+}
+REFUSED(find_into_read, block_presence);
+
+extern int bpf_copy_from_user_str(void *dst, __u32 dst__sz, const void *unsafe_ptr__ign,
+				  __u64 flags) __ksym;
+
+SEC("?struct_ops.s/block_presence")
+int BPF_PROG(text_into_read, struct incfs_read *read)
+{
+	return bpf_copy_from_user_str(read, 8, NULL, 0);
+}
+REFUSED(text_into_read, block_presence);
+
 /* Past the end of struct incfs_read, where the module keeps its own. */
 SEC("?struct_ops.s/block_presence")
 int BPF_PROG(read_beyond, struct incfs_read *read)
