@@ -58,6 +58,8 @@ static struct setup setups[] = {
 	{ .name = "filled", .object = TRIVIAL, .policy = "told", .chosen = true },
 	{ .name = "sequential", .object = "bpf/sequential.bpf.o", .policy = "sequential",
 	  .chosen = true },
+	{ .name = "successor", .object = "bpf/successor.bpf.o", .policy = "successor",
+	  .chosen = true },
 	{ .name = "no policy, again" },
 	{}
 };
@@ -317,7 +319,7 @@ static void measure_recheck(const struct test_fs *fs, int nr_readers)
 		if (!i || all < least_all)
 			least_all = all;
 	}
-	snprintf(setup, sizeof(setup), "recheck, %d waits", nr_readers);
+	snprintf(setup, sizeof(setup), "recheck, %d readers", nr_readers);
 	bench_figure("recheck", setup, "instructions of the caller", least_call);
 	bench_figure("recheck", setup, "instructions until all have asked", least_all);
 	choose(fs, "none");
