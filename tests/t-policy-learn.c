@@ -347,10 +347,10 @@ static void test_successor_guesses(void)
 	struct test_ring ring;
 
 	open_ring(&ring, &mnt, policy->obj, 65536);
-	READS(&mnt, { "file", 20, 4 }, { "file", 40, 1 });
-	ok(take_events(&ring, 2), "the page cache reads ahead what nobody waits for");
+	READS(&mnt, { "file", 19, 1 }, { "file", 20, 4 }, { "file", 40, 1 });
+	ok(take_events(&ring, 3), "the page cache reads ahead what nobody waits for");
 	READS(&mnt, { "file", 20, 1 });
-	ok(take_events(&ring, 4) && is_event(&ring, 3, INCFS_EVENT_FETCH_AHEAD, 40, 1),
+	ok(take_events(&ring, 5) && is_event(&ring, 4, INCFS_EVENT_FETCH_AHEAD, 40, 1),
 	   "which is not learned");
 	close_ring(&ring);
 	end_mount(&mnt);
