@@ -30,6 +30,7 @@ int incfs_cmd_dispatch(const char *program, const struct incfs_cmd *cmds, int ar
 		       char **argv);
 
 int incfs_cmd_pack(int argc, char **argv);
+int incfs_cmd_record(int argc, char **argv);
 int incfs_cmd_run(int argc, char **argv);
 int incfs_cmd_image(int argc, char **argv);
 int incfs_cmd_policy(int argc, char **argv);

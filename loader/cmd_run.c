@@ -22,6 +22,7 @@
 #include "mount.h"
 #include "options.h"
 #include "policy.h"
+#include "profile_maps.h"
 #include "progress.h"
 #include "queue.h"
 #include "source.h"
@@ -147,6 +148,9 @@ static int open_mount(struct run *run)
 	if (incfs_tree_declare(&run->mount, &run->list))
 		return -1;
 	incfs_files_set_inodes(&run->files);
+	if (options->profile &&
+	    incfs_profile_attach(options->profile, options->mountpoint, run->mount.info.mount_id))
+		return -1;
 	return incfs_tree_read_present(&run->mount, &run->files);
 }
 
@@ -285,6 +289,8 @@ static void finish(struct run *run)
 		run->source->ops->close(run->source);
 	incfs_fetcher_exit(&run->fetcher);
 	incfs_feed_exit(&run->feed);
+	if (run->options.profile && run->mount.cmd_fd >= 0)
+		incfs_profile_detach(run->mount.info.mount_id);
 	if (run->mount.cmd_fd >= 0)
 		incfs_mount_close(&run->mount, unmount);
 	incfs_policy_close(&run->policy);

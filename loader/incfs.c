@@ -5,6 +5,7 @@
 
 static const struct incfs_cmd cmds[] = {
 	{ "pack", "DIR", "write the list of the files in DIR", incfs_cmd_pack },
+	{ "record", "MOUNTPOINT", "write down which blocks a run needs", incfs_cmd_record },
 	{ "image", "COMMAND", "look into an image, check it, get files out", incfs_cmd_image },
 	{ "policy", "COMMAND", "policies, and the mounts that use them", incfs_cmd_policy },
 	{}

@@ -106,8 +106,7 @@ static int hex_digit(char c)
 	return -1;
 }
 
-/* In place. There is one way to write a path, and no other is taken. */
-static bool decode_path(char *path)
+bool incfs_list_decode_path(char *path)
 {
 	char *out = path;
 
@@ -131,8 +130,7 @@ static bool decode_path(char *path)
 	return true;
 }
 
-/* A number in its shortest form, as digits of @base and nothing else. */
-static bool parse_number(const char *text, int base, __u64 max, __u64 *value)
+bool incfs_list_parse_number(const char *text, int base, __u64 max, __u64 *value)
 {
 	__u64 sum = 0;
 
@@ -153,7 +151,7 @@ static int parse_path(struct incfs_list *list, __u32 line, char *path)
 {
 	const char *why;
 
-	if (!decode_path(path))
+	if (!incfs_list_decode_path(path))
 		return list_refuse(list, line, "'%.100s': a byte that must be escaped, or a bad escape",
 				   path);
 	why = incfs_list_check_path(path);
@@ -188,7 +186,7 @@ static int parse_size(struct incfs_list *list, struct incfs_entry *entry, const 
 {
 	__u64 max = entry->type == INCFS_ENTRY_FILE ? INCFS_LIST_MAX_BLOCKS * INCFS_BLOCK_SIZE : 0;
 
-	if (!parse_number(text, 10, max, &entry->size))
+	if (!incfs_list_parse_number(text, 10, max, &entry->size))
 		return list_refuse(list, entry->line, "size '%.40s' is not a number up to %llu",
 				   text, max);
 	list->nr_blocks += incfs_size_blocks(entry->size);
@@ -226,7 +224,7 @@ static int parse_entry(struct incfs_list *list, char *line, __u32 nr_line)
 	if (!split_fields(line, fields, type == INCFS_ENTRY_LINK ? 5 : 4))
 		return list_refuse(list, nr_line,
 				   "is not 'TYPE MODE SIZE PATH', or 'l 0 0 PATH TARGET'");
-	if (!parse_number(fields[1], 8, type == INCFS_ENTRY_LINK ? 0 : 0777, &mode))
+	if (!incfs_list_parse_number(fields[1], 8, type == INCFS_ENTRY_LINK ? 0 : 0777, &mode))
 		return list_refuse(list, nr_line, "mode '%.40s' is not octal permissions%s",
 				   fields[1], type == INCFS_ENTRY_LINK ? ", or not 0" : "");
 	entry->mode = mode;
@@ -292,7 +290,7 @@ static int parse_lines(struct incfs_list *list, char *pos, char *end, size_t max
 		if (err)
 			return err;
 	}
-	if (!parse_number(line + 4, 10, INCFS_LIST_MAX_ENTRIES, &promised) ||
+	if (!incfs_list_parse_number(line + 4, 10, INCFS_LIST_MAX_ENTRIES, &promised) ||
 	    promised != list->nr_entries)
 		return list_refuse(list, nr, "promises '%.40s' entries, but there are %zu", line + 4,
 				   list->nr_entries);

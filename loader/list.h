@@ -12,6 +12,7 @@
 #define _INCFS_LIST_H
 
 #include <linux/types.h>
+#include <stdbool.h>
 #include <stdio.h>
 
 #define INCFS_LIST_NAME "incfs.list"
@@ -91,6 +92,10 @@ int incfs_list_compare(const char *a, const char *b);
 const char *incfs_list_check_path(const char *path);
 
 void incfs_list_write_path(FILE *out, const char *path);
+/* In place. There is one way to write a path, and no other is taken. */
+bool incfs_list_decode_path(char *path);
+/* A number in its shortest form, as digits of @base and nothing else. */
+bool incfs_list_parse_number(const char *text, int base, __u64 max, __u64 *value);
 
 /* The name part of a path. */
 const char *incfs_path_name(const char *path);

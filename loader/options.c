@@ -27,6 +27,7 @@ static void print_usage(FILE *out)
 "                        or is registered, or auto, or none (default sequential)\n"
 "  -S, --set VAR=VALUE   set a variable of the policy that comes with the loader\n"
 "  -a, --ahead N         the same as --set ahead=N\n"
+"  -P, --profile FILE    what the policy replay fetches by (incfs record)\n"
 "  -t, --timeout MS      readers fail after waiting so long (default 0: never)\n"
 "  -j, --parallel N      requests at a time (default %d)\n"
 "      --no-background   fetch only what is asked for\n"
@@ -112,6 +113,9 @@ static bool parse_option(struct incfs_options *options, int opt)
 		return add_setting(options, options->ahead);
 	case 'S':
 		return add_setting(options, optarg);
+	case 'P':
+		options->profile = optarg;
+		return true;
 	case 't':
 		return parse_number("timeout", optarg, 0, 0x7fffffff, &options->timeout_ms);
 	case 'j':
@@ -158,6 +162,7 @@ int incfs_options_parse(struct incfs_options *options, int argc, char **argv)
 		{ "policy", required_argument, NULL, 'p' },
 		{ "set", required_argument, NULL, 'S' },
 		{ "ahead", required_argument, NULL, 'a' },
+		{ "profile", required_argument, NULL, 'P' },
 		{ "timeout", required_argument, NULL, 't' },
 		{ "parallel", required_argument, NULL, 'j' },
 		{ "no-background", no_argument, NULL, OPT_NO_BACKGROUND },
@@ -175,7 +180,7 @@ int incfs_options_parse(struct incfs_options *options, int argc, char **argv)
 		.policy = "sequential", .parallel = INCFS_PARALLEL_DEFAULT,
 		.background = true, .compress = true,
 	};
-	while ((opt = getopt_long(argc, argv, "s:i:l:p:S:a:t:j:xkqvh", longopts, NULL)) != -1) {
+	while ((opt = getopt_long(argc, argv, "s:i:l:p:S:a:P:t:j:xkqvh", longopts, NULL)) != -1) {
 		if (opt == 'h') {
 			print_usage(stdout);
 			return 0;

@@ -14,6 +14,7 @@
  * @policy:   NULL for none
  * @settings: VARIABLE=VALUE for the policy, up to a NULL
  * @ahead:    room for one of them
+ * @profile:  NULL for none
  */
 struct incfs_options {
 	const char *source;
@@ -23,6 +24,7 @@ struct incfs_options {
 	const char *mountpoint;
 	const char *settings[INCFS_SETTINGS_MAX + 1];
 	char ahead[24];
+	const char *profile;
 	unsigned int timeout_ms;
 	unsigned int parallel;
 	bool background;

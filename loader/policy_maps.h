@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Maps that are pinned by name, shared by policies, loaders and tools. */
-#ifndef _INCFS_POLICY_MAPS_H
-#define _INCFS_POLICY_MAPS_H
+#ifndef _INCFS_LOADER_POLICY_MAPS_H
+#define _INCFS_LOADER_POLICY_MAPS_H
 
 /*
  * A descriptor of a map that is pinned by @name, or -1 and errno: ENOENT no policy
@@ -15,4 +15,4 @@ int incfs_policy_map_open(const char *name);
  */
 int incfs_policy_map_make(const char *name, const char *carrier);
 
-#endif /* _INCFS_POLICY_MAPS_H */
+#endif /* _INCFS_LOADER_POLICY_MAPS_H */

@@ -29,7 +29,7 @@ struct incfs_range {
 
 /* Room in the queues. What readers wait for can always be asked for again. */
 #define INCFS_QUEUE_DEMAND 4096
-#define INCFS_QUEUE_AHEAD 1024
+#define INCFS_QUEUE_AHEAD 4096
 
 struct incfs_ahead {
 	struct incfs_range range;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * For user space that tells the policies "gate" and "timeouts" what to do: keys and
- * values of their maps, which are pinned below the BPF file system by the first of
- * them that is loaded. Each begins with the mount's id (INCFS_IOC_GET_INFO).
+ * For user space that tells the policies "gate", "timeouts" and "replay" what to do:
+ * keys and values of their maps, which are pinned below the BPF file system by the
+ * first of them that is loaded. Each begins with the mount's id
+ * (INCFS_IOC_GET_INFO). And what the policy "record" tells user space.
  */
 #ifndef _INCFS_POLICY_MAPS_H
 #define _INCFS_POLICY_MAPS_H
@@ -74,6 +75,37 @@ struct incfs_timeout_key {
 struct incfs_timeout {
 	__u32 min_ms;
 	__u32 max_ms;
+};
+
+/*
+ * Of the policy "replay": a BPF_MAP_TYPE_HASH_OF_MAPS from a mount's id (__u64) to a
+ * BPF_MAP_TYPE_ARRAY of struct incfs_profile_step, with BPF_F_INNER_MAP, in the order
+ * in which they are to be fetched.
+ */
+#define INCFS_PROFILES_NAME "incfs_profiles"
+/* And likewise to a BPF_MAP_TYPE_HASH from each block to the step that it is in. */
+#define INCFS_PROFILE_INDEX_NAME "incfs_profile_index"
+#define INCFS_PROFILES_MAX 4096
+
+/* struct incfs_profile_step - @count blocks of a file, from @block on */
+struct incfs_profile_step {
+	__u64 ino;
+	__u32 block;
+	__u32 count;
+};
+
+/* struct incfs_profile_key - a block; @reserved is 0 */
+struct incfs_profile_key {
+	__u64 ino;
+	__u32 block;
+	__u32 reserved;
+};
+
+/* struct incfs_recorded - a block that a reader has needed; @reserved is 0 */
+struct incfs_recorded {
+	__u64 ino;
+	__u32 block;
+	__u32 reserved;
 };
 
 #endif /* _INCFS_POLICY_MAPS_H */
