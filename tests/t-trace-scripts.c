@@ -4,7 +4,7 @@
  * has to say that and nothing else. There are two mounts with the same inode
  * numbers, so that what is said of one can be told from what is said of the other.
  *
- * timeout: 300
+ * timeout: 400
  */
 #define _GNU_SOURCE
 #include <regex.h>
@@ -83,7 +83,7 @@ static void script_show(const struct script *script)
 static void script_start(struct script *script, const char *which, const char *arg1,
 			 const char *arg2)
 {
-	__u64 end = now_ms() + 2 * SOON;
+	__u64 end = now_ms() + 6 * SOON;
 	char path[512];
 	int pipes[2];
 
