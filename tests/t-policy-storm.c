@@ -32,7 +32,7 @@ static int rounds(int n)
 	const char *more = getenv("INCFS_LONG"), *slower = getenv("INCFS_TIMEOUT_FACTOR");
 
 	if (slower && atoi(slower) > 1)
-		return n / 20;
+		return n < 20 ? 1 : n / 20;
 	return more && *more ? n * 10 : n;
 }
 
