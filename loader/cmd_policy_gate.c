@@ -6,6 +6,7 @@
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <getopt.h>
+#include <incfs/policy_maps.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -19,7 +20,6 @@
 #include "policy_registry.h"
 
 #define GATE "gate"
-#define GATES_NAME "incfs_gates"
 /* Programs of that policy which user space runs. */
 #define HOLD "gate_hold"
 #define RELEASE "gate_release"
@@ -35,27 +35,6 @@ static const char release_usage[] =
 "Let readers have these files again, those that wait for them first.\n"
 "  -b, --blocks N  the first N blocks only; the others stay held\n"
 "  -h, --help      this text\n";
-
-/* The map's key and value. */
-struct gate_key {
-	__u64 mount_id;
-	__u64 ino;
-};
-
-struct gate {
-	__u32 released;
-	__u32 reserved;
-};
-
-/* What the programs are called with. */
-struct gate_args {
-	__u64 mount_id;
-	__u64 ino;
-	__u32 released;
-	__u32 reserved;
-};
-
-#define RELEASE_ALL 0xffffffffu
 
 /* What a command works with. */
 struct gates {
@@ -76,10 +55,10 @@ static int open_gates(struct gates *gates)
 	if (incfs_mounts_read(&gates->mounts) ||
 	    incfs_policy_object_load_parts(&gates->object, GATE, true))
 		return -1;
-	gates->fd = bpf_object__find_map_fd_by_name(gates->object.obj, GATES_NAME);
+	gates->fd = bpf_object__find_map_fd_by_name(gates->object.obj, INCFS_GATES_NAME);
 	if (gates->fd >= 0)
 		return 0;
-	incfs_error("the policy '" GATE "' has no map '" GATES_NAME "'");
+	incfs_error("the policy '" GATE "' has no map '" INCFS_GATES_NAME "'");
 	return -1;
 }
 
@@ -91,7 +70,7 @@ static void close_gates(struct gates *gates)
 
 /* The gate that a file has or may get; NULL after saying why it can't have one. */
 static const struct incfs_mounted *find_key(const struct gates *gates, const char *path,
-					    struct gate_key *key)
+					    struct incfs_gate_key *key)
 {
 	const struct incfs_mounted *mount = incfs_mounts_of(&gates->mounts, path);
 	struct stat st;
@@ -102,7 +81,7 @@ static const struct incfs_mounted *find_key(const struct gates *gates, const cha
 		incfs_error("'%s' is not a regular file", path);
 		return NULL;
 	}
-	*key = (struct gate_key){ .mount_id = mount->id, .ino = st.st_ino };
+	*key = (struct incfs_gate_key){ .mount_id = mount->id, .ino = st.st_ino };
 	return mount;
 }
 
@@ -154,10 +133,10 @@ static const char *explain(const char *program, int err)
 static int set_gate(const struct gates *gates, const char *path, const char *program,
 		    __u32 released)
 {
-	struct gate_args args = { .released = released };
+	struct incfs_gate_args args = { .released = released };
 	LIBBPF_OPTS(bpf_test_run_opts, opts, .ctx_in = &args, .ctx_size_in = sizeof(args));
 	struct bpf_program *found;
-	struct gate_key key;
+	struct incfs_gate_key key;
 	int err;
 
 	if (!find_key(gates, path, &key))
@@ -186,8 +165,8 @@ static int set_gates(const struct gates *gates, char **paths, int nr, const char
 static void list_gates(const struct gates *gates)
 {
 	struct incfs_columns table = { .nr = 3 };
-	struct gate_key key, *last = NULL;
-	struct gate gate;
+	struct incfs_gate_key key, *last = NULL;
+	struct incfs_gate gate;
 
 	incfs_columns_add(&table, "MOUNT");
 	incfs_columns_add(&table, "INODE");
@@ -236,7 +215,7 @@ static bool parse_blocks(const char *text, __u32 *blocks)
 {
 	__u64 number;
 
-	if (!incfs_policy_number(text, 0, RELEASE_ALL - 1, &number)) {
+	if (!incfs_policy_number(text, 0, INCFS_GATE_ALL - 1, &number)) {
 		incfs_error("--blocks: '%s' is not a number of blocks", text);
 		return false;
 	}
@@ -251,7 +230,7 @@ int incfs_cmd_policy_release(int argc, char **argv)
 		{ "help", no_argument, NULL, 'h' },
 		{}
 	};
-	__u32 blocks = RELEASE_ALL;
+	__u32 blocks = INCFS_GATE_ALL;
 	struct gates gates;
 	int opt, code = 1;
 

@@ -5,6 +5,7 @@
 #include <bpf/bpf.h>
 #include <errno.h>
 #include <getopt.h>
+#include <incfs/policy_maps.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,29 +20,15 @@
 #include "policy_object.h"
 
 #define TIMEOUTS "timeouts"
-#define TIMEOUTS_NAME "incfs_timeouts"
-/* The user that stands for all that have no times of their own. */
-#define OTHERS 0xffffffffu
 
 static const char timeout_usage[] =
 "usage: incfs policy timeout [-d] MOUNTPOINT [USER [MIN MAX]]\n"
 "Have reads of a user wait for absent blocks at least MIN and at most MAX, on a mount\n"
 "that uses the policy timeouts. USER is a name, a number, or 'others'. Times are in\n"
 "milliseconds, or end in ms, s or min; a MAX of 'never' is no end. Without MIN and\n"
-"MAX tell what is set.\n"
+"MAX tell what is set. It is forgotten when the mount ends.\n"
 "  -d, --delete  what is set for USER no longer is\n"
 "  -h, --help    this text\n";
-
-struct timeout_key {
-	__u64 mount_id;
-	__u32 uid;
-	__u32 reserved;
-};
-
-struct timeout {
-	__u32 min_ms;
-	__u32 max_ms;
-};
 
 static bool parse_time(const char *text, __u32 *ms)
 {
@@ -71,10 +58,10 @@ static bool parse_user(const char *text, __u32 *uid)
 	__u64 number;
 
 	if (!strcmp(text, "others")) {
-		*uid = OTHERS;
+		*uid = INCFS_TIMEOUT_OTHERS;
 		return true;
 	}
-	if (incfs_policy_number(text, 0, OTHERS - 1, &number)) {
+	if (incfs_policy_number(text, 0, INCFS_TIMEOUT_OTHERS - 1, &number)) {
 		*uid = number;
 		return true;
 	}
@@ -86,7 +73,7 @@ static bool parse_user(const char *text, __u32 *uid)
 	return user;
 }
 
-static bool parse_times(const char *min, const char *max, struct timeout *times)
+static bool parse_times(const char *min, const char *max, struct incfs_timeout *times)
 {
 	if (!parse_time(min, &times->min_ms))
 		return false;
@@ -95,9 +82,9 @@ static bool parse_times(const char *min, const char *max, struct timeout *times)
 		return true;
 	if (!parse_time(max, &times->max_ms))
 		return false;
-	if (!times->max_ms || times->max_ms >= times->min_ms)
+	if (!times->max_ms || times->max_ms > times->min_ms)
 		return true;
-	incfs_error("the most that reads wait, %s, is less than the least, %s", max, min);
+	incfs_error("the most that reads wait, %s, is not more than the least, %s", max, min);
 	return false;
 }
 
@@ -109,9 +96,9 @@ static void print_time(struct incfs_columns *table, __u32 ms)
 /* What is set for the mount, or for one user. */
 static void list(int fd, __u64 mount_id, const __u32 *uid)
 {
-	struct timeout_key key, *last = NULL;
+	struct incfs_timeout_key key, *last = NULL;
 	struct incfs_columns table = { .nr = 3 };
-	struct timeout times;
+	struct incfs_timeout times;
 
 	incfs_columns_add(&table, "USER");
 	incfs_columns_add(&table, "LEAST");
@@ -120,7 +107,7 @@ static void list(int fd, __u64 mount_id, const __u32 *uid)
 		if (key.mount_id != mount_id || (uid && key.uid != *uid) ||
 		    bpf_map_lookup_elem(fd, &key, &times))
 			continue;
-		if (key.uid == OTHERS)
+		if (key.uid == INCFS_TIMEOUT_OTHERS)
 			incfs_columns_add(&table, "others");
 		else
 			incfs_columns_add(&table, "%u", key.uid);
@@ -133,7 +120,7 @@ static void list(int fd, __u64 mount_id, const __u32 *uid)
 	incfs_columns_print(&table, "");
 }
 
-static int change(int fd, const struct timeout_key *key, const struct timeout *times)
+static int change(int fd, const struct incfs_timeout_key *key, const struct incfs_timeout *times)
 {
 	int err = times ? bpf_map_update_elem(fd, key, times, BPF_ANY) :
 			  bpf_map_delete_elem(fd, key);
@@ -146,12 +133,13 @@ static int change(int fd, const struct timeout_key *key, const struct timeout *t
 	return -1;
 }
 
-static int run(const char *mountpoint, const __u32 *uid, const struct timeout *times, bool delete)
+static int run(const char *mountpoint, const __u32 *uid, const struct incfs_timeout *times,
+	       bool delete)
 {
 	const char *obstacle = incfs_policy_obstacle();
 	const struct incfs_mounted *mount;
 	struct incfs_mounts mounts;
-	struct timeout_key key;
+	struct incfs_timeout_key key;
 	int fd = -1, err = -1;
 
 	if (obstacle) {
@@ -162,9 +150,9 @@ static int run(const char *mountpoint, const __u32 *uid, const struct timeout *t
 		return -1;
 	mount = incfs_mounts_of(&mounts, mountpoint);
 	if (mount)
-		fd = incfs_policy_map_make(TIMEOUTS_NAME, TIMEOUTS);
+		fd = incfs_policy_map_make(INCFS_TIMEOUTS_NAME, TIMEOUTS);
 	if (fd >= 0) {
-		key = (struct timeout_key){ .mount_id = mount->id, .uid = uid ? *uid : 0 };
+		key = (struct incfs_timeout_key){ .mount_id = mount->id, .uid = uid ? *uid : 0 };
 		err = 0;
 		if (times || delete)
 			err = change(fd, &key, times);
@@ -183,7 +171,7 @@ int incfs_cmd_policy_timeout(int argc, char **argv)
 		{ "help", no_argument, NULL, 'h' },
 		{}
 	};
-	struct timeout times;
+	struct incfs_timeout times;
 	bool delete = false;
 	int opt, nr;
 	__u32 uid;

@@ -17,22 +17,53 @@ static void bpftool(const char *arguments)
 		bail_out("%s", command);
 }
 
-static void test_bpftool(const char *build)
+static void register_and_pin(const char *object)
+{
+	char arguments[256];
+
+	snprintf(arguments, sizeof(arguments), "struct_ops register %s/%s.bpf.o " PINS,
+		 getenv("INCFS_BUILD"), object);
+	bpftool(arguments);
+}
+
+/* How many links there are, by the tool's own list. */
+static int count_links(void)
+{
+	FILE *list = popen("bpftool link list | grep -c 'struct_ops  *map'", "r");
+	int count = -1;
+
+	if (!list || fscanf(list, "%d", &count) != 1)
+		bail_out("bpftool link list");
+	pclose(list);
+	return count;
+}
+
+static void test_bpftool(void)
 {
 	struct test_mount mnt = make_mount("tool", "read_timeout_ms=100,policy=auto", 4);
-	char arguments[256];
 
 	fill(&mnt, 0, 1);
 	mkdir(PINS, 0700);
-	snprintf(arguments, sizeof(arguments), "struct_ops register %s/bpf/minimal.bpf.o " PINS,
-		 build);
-	bpftool(arguments);
-	is_int(access(PINS "/minimal", F_OK), 0, "bpftool pins the link of a policy");
-	ok(uses(&mnt, "minimal"), "which is in use then");
-	is_int(read_one(&mnt, 0), GOT_BLOCK, "and changes nothing for what is stored");
+	register_and_pin("tests/bpf/verdict");
+	is_int(access(PINS "/verdict_ops", F_OK), 0, "bpftool pins the link of a policy");
+	is_int(count_links(), 1, "and lists it");
+	ok(uses(&mnt, "verdict"), "the policy is in use then");
+	is_int(read_one(&mnt, 0), GOT_ZEROS, "and what is stored is read as it says");
+	is_int(read_one(&mnt, 1), GOT_ZEROS, "and what is absent");
+
+	register_and_pin("bpf/minimal");
+	is_int(count_links(), 2, "another policy is listed beside it");
+	ok(uses(&mnt, "minimal"), "and is used instead");
+	is_int(read_one(&mnt, 0), GOT_BLOCK, "it changes nothing for what is stored");
 	is_int(read_one(&mnt, 1), -ETIME, "nor for what is absent");
+
 	unlink(PINS "/minimal");
-	ok(wait_until(uses(&mnt, "")), "and gone when the link is removed");
+	ok(wait_until(uses(&mnt, "verdict")), "the one before is back when its pin is removed");
+	is_int(read_one(&mnt, 0), GOT_ZEROS, "and is obeyed again");
+	is_int(count_links(), 1, "and alone in the list");
+	unlink(PINS "/verdict_ops");
+	ok(wait_until(uses(&mnt, "")), "and gone likewise");
+	is_int(read_one(&mnt, 0), GOT_BLOCK, "which leaves what the image has");
 	rmdir(PINS);
 	end_mount(&mnt);
 }
@@ -60,12 +91,10 @@ static void test_unlinked(void)
 
 int main(void)
 {
-	const char *build = getenv("INCFS_BUILD");
-
 	libbpf_set_print(NULL);
-	if (!build)
+	if (!getenv("INCFS_BUILD"))
 		bail_out("INCFS_BUILD is not set");
-	test_bpftool(build);
+	test_bpftool();
 	test_unlinked();
 	return done();
 }

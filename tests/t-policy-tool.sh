@@ -73,7 +73,8 @@ is 'variables are shown by their types; others than numbers are not' \
 		show "$verdict")" True
 ok 'the same for people' policy show "$verdict"
 like 'with the variables' "$tap_output" 'variables: verdict = 2.*asleep = false'
-refused 'what there is not can not be shown' "no policy 'nope' is registered or comes with" show nope
+refused 'what there is not can not be shown' \
+	"no policy 'nope' is registered or comes with" show nope
 mistaken 'show needs a name' show
 
 # --- attach
@@ -146,14 +147,16 @@ like 'with the choice that is still there, and what is in use' "$tap_output" \
 refused 'a mount has to be of this type' "'src' is not on a mount of incremental-fs" \
 	attach "$verdict" src
 refused 'and to be there' "can't find 'nowhere': No such file" attach "$verdict" nowhere
-refused 'a policy that refuses the mount' "can't use the policy 'verdict': Device or resource busy" \
+refused 'a policy that refuses the mount' \
+	"can't use the policy 'verdict': Device or resource busy" \
 	attach --set refuse=-16 "$verdict" one
 is 'is not registered' "$(registered pin)$(ls $pins)" ''
 
 # --- for one mount only
 ok 'a policy may be for one mount only' policy attach --only --as mine "$verdict" one
 is 'list has the id of that' "$(registered mount_id)" "mine=$id"
-refused 'another can not use it' "'$PWD/two' can't use the policy 'mine': the policy is for another" \
+refused 'another can not use it' \
+	"'$PWD/two' can't use the policy 'mine': the policy is for another" \
 	use two mine
 is 'and does not' "$(reads one/file) $(reads two/file)" 'zeros contents'
 ok 'one by its id' policy attach --mount-id 12345 --as theirs "$verdict"
@@ -255,17 +258,80 @@ is 'and is gone' "$(registered link_id)" ''
 refused 'it could not be attached' 'in the section .struct_ops: only one in .struct_ops.link' \
 	attach "$objects/linkless.bpf.o"
 
+# --- hold and release
+ok 'a file is held' policy hold one/file
+like 'but not where nothing looks at that' "$tap_output" \
+	"warning: '$PWD/one' does not use the policy gate"
+is 'it can be read there' "$(reads one/file)" contents
+policy attach gate one
+ok 'with the policy it is' policy hold one/file one/other
+is 'and there is nothing to warn of' "$tap_output" ''
+ok 'what is held is told' policy hold
+like 'with where it is, and how far it is released' "$tap_output" \
+	"$PWD/one +$(stat -c %i one/other) +0"
+echo 3 > /proc/sys/vm/drop_caches
+cat one/file > held &
+reader=$!
+wait_for 20 waited_for 1
+is 'who reads it waits' "$(json 'd[0]["blocks_waited_for"]' status one)" 1
+is 'and has nothing' "$(stat -c %s held)" 0
+ok 'two blocks are released' policy release --blocks 2 one/file
+ok 'they can be read' timeout 20 cmp -n 8192 one/file src/file
+ok 'the rest is' policy release one/file
+ok 'and who waited has it' wait $reader
+is 'all of it' "$(cmp held src/file && reads one/file)" contents
+refused 'what is not held can not be released' "can't release 'one/file': it is not held" \
+	release one/file
+policy release one/other
+ok 'nothing is held any more' policy hold
+is 'which is said' "$tap_output" 'Nothing is held.'
+refused 'a directory can not be held' "'one' is not a regular file" hold one
+refused 'nor what is elsewhere' "'src/file' is not on a mount of incremental-fs" hold src/file
+mistaken 'release needs a file' release
+mistaken 'and blocks are a number' release --blocks x one/file
+policy detach gate
+
+# --- timeout
+mkdir four
+incfs-bpf-loader run -q -k -p none --no-background -s src -i four.image four > out 2>&1 &
+loader=$!
+wait_for 60 grep -q ready out
+kill $loader
+wait $loader
+policy attach timeouts four
+ok 'how long reads wait is set' policy timeout four others 0 300ms
+is 'and they wait no longer' "$(reads four/file)" 'Timer expired'
+ok 'for each user' policy timeout four 1000 1s never
+ok 'what is set is told' policy timeout four
+like 'for all' "$tap_output" 'others +0\.000 s +0\.300 s'
+like 'with units' "$tap_output" '1000 +1\.000 s +never'
+ok 'or for one' policy timeout four root
+is 'who has no times' "$(echo "$tap_output" | wc -l)" 1
+ok 'they can be deleted' policy timeout --delete four 1000
+refused 'once' 'none are set for this user' timeout --delete four 1000
+ok 'then they are not told' policy timeout four
+is 'but those of others are' "$(echo "$tap_output" | wc -l)" 2
+for times in '1x 2s' '-1 2s' '2s 1s' '1s 1s' 'never 1s' '1s 99999999min' '1s ""'; do
+	eval "mistaken '$times: are no times' timeout four 0 $times"
+done
+mistaken 'a user has to be one' timeout four nobody-here 1 2
+mistaken 'times are two' timeout four 0 1
+refused 'a mount has to be one' 'is not on a mount of incremental-fs' timeout src 0 1 2
+policy detach timeouts
+
 # --- pins elsewhere
 ok 'a link may be pinned elsewhere' policy attach --pin-dir /sys/fs/bpf/elsewhere minimal
 is 'there it is' "$(registered pin)" minimal=/sys/fs/bpf/elsewhere/minimal
 ok 'where it is found' policy detach minimal
 is 'and removed' "$(ls /sys/fs/bpf/elsewhere)" ''
 rmdir /sys/fs/bpf/elsewhere
-refused 'but not on any file system' "can't pin the policy 'minimal' as 'src/minimal': that is not on a BPF" \
+refused 'but not on any file system' \
+	"can't pin the policy 'minimal' as 'src/minimal': that is not on a BPF" \
 	attach --pin-dir src minimal
 mkdir -p $pins
 ln -s nowhere $pins/minimal 2>/dev/null || bpftool map pin name incfs_rings $pins/minimal
-refused 'nor over another' "can't pin the policy 'minimal' as '$pins/minimal': File exists" attach minimal
+refused 'nor over another' \
+	"can't pin the policy 'minimal' as '$pins/minimal': File exists" attach minimal
 rm $pins/minimal
 is 'it is not registered then' "$(registered pin)" ''
 
@@ -273,11 +339,15 @@ is 'it is not registered then' "$(registered pin)" ''
 echo text > text.o
 refused 'a text is no object' "can't open the policy 'text.o'" attach text.o
 refused 'nor is nothing' "can't open the policy './nothing': .*No such file" attach ./nothing
-refused 'a name has to be one that comes along' "no policy 'nope' comes with this program" attach nope
-refused 'an object with several policies is not one' 'has several policies' attach "$objects/refused.bpf.o"
-refused 'what the verifier refuses' "prog 'unverified_pending': BPF program load failed: Permission denied; the verifier says" \
+refused 'a name has to be one that comes along' \
+	"no policy 'nope' comes with this program" attach nope
+refused 'an object with several policies is not one' 'has several policies' \
+	attach "$objects/refused.bpf.o"
+refused 'what the verifier refuses' \
+	"prog 'unverified_pending': BPF program load failed: Permission denied; the" \
 	attach "$objects/unverified.bpf.o"
-like 'with its reason' "$tap_output" 'a context may be written by block_presence only, not by pending'
+like 'with its reason' "$tap_output" \
+	'a context may be written by block_presence only, not by pending'
 is 'of all these nothing is registered' "$(registered pin)$(ls $pins)" ''
 refused 'detach has nothing to detach' "no policy 'unverified' is registered" detach unverified
 mistaken 'detach needs a name' detach
