@@ -88,16 +88,22 @@ static void print_registered(const struct incfs_registered *policy,
 
 	printf("name:      %s\n", policy->name);
 	if (policy->link_id)
-		printf("link:      %u, %s%s\n", policy->link_id,
-		       policy->pin ? "pinned as " : "not pinned", policy->pin ?: "");
+		printf("link:      %u, %s", policy->link_id,
+		       policy->pin ? "pinned as " : "not pinned");
 	else
-		printf("link:      none\n");
+		printf("link:      none");
+	if (policy->pin)
+		incfs_print_bytes(stdout, policy->pin, strlen(policy->pin));
+	printf("\n");
 	printf("map:       %u\n", policy->map_id);
 	if (policy->mount_id)
 		printf("for:       mount %llu\n", policy->mount_id);
 	else
 		printf("for:       any mount\n");
-	printf("used by:   %s\n", users ?: "");
+	printf("used by:   ");
+	if (users)
+		incfs_print_bytes(stdout, users, strlen(users));
+	printf("\n");
 	free(users);
 	print_variables(info);
 	if (policy->nr_callbacks)

@@ -96,11 +96,14 @@ static void add_row(struct incfs_columns *table, const struct status *status,
 static void print_failure(const struct incfs_mounted *mount)
 {
 	const struct incfs_policy_failure *failure = &mount->failure;
+	const char *name = incfs_mount_name(mount);
 
 	if (!*failure->kind)
 		return;
-	printf("\n%s: policy '%s', %llu.%llu s ago: %s", incfs_mount_name(mount),
-	       failure->policy, failure->age_ms / 1000, failure->age_ms / 100 % 10, failure->text);
+	printf("\n");
+	incfs_print_bytes(stdout, name, strlen(name));
+	printf(": policy '%s', %llu.%llu s ago: %s", failure->policy,
+	       failure->age_ms / 1000, failure->age_ms / 100 % 10, failure->text);
 	if (failure->code < 0)
 		printf(": %s (%d)", strerror(-failure->code), failure->code);
 	else
