@@ -166,10 +166,12 @@ void BPF_PROG(replay_pending, struct incfs_read *read)
 	incfs_demand(read);
 }
 
+/* What the page cache guesses is not needed yet; what is needed comes next. */
 SEC("struct_ops.s/prefetch")
 void BPF_PROG(replay_prefetch, struct incfs_read *read)
 {
-	follow(read, read->block, read->why != INCFS_READ_READAHEAD);
+	if (read->why != INCFS_READ_READAHEAD)
+		follow(read, read->block, true);
 }
 
 SEC("struct_ops.s/filled")

@@ -49,6 +49,7 @@ static void __exit incfs_exit(void)
 	unregister_filesystem(&incfs_fs_type);
 	incfs_sysfs_exit();
 	/* The kernel forgets the policy type when it forgets the module's BTF. */
+	incfs_policy_exit();
 	incfs_ahead_exit();
 	incfs_pending_exit();
 	incfs_tree_exit();

@@ -192,6 +192,11 @@ static struct bpf_struct_ops policy_type = {
 	.unreg = policy_unreg,
 };
 
+void incfs_policy_exit(void)
+{
+	static_key_deferred_flush(&incfs_policies_exist);
+}
+
 int __init incfs_policy_init(void)
 {
 	int err;

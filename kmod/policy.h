@@ -8,7 +8,7 @@
 #define _INCFS_KMOD_POLICY_H
 
 #include <linux/bits.h>
-#include <linux/jump_label.h>
+#include <linux/jump_label_ratelimit.h>
 #include <linux/list.h>
 #include <linux/srcu.h>
 #include <linux/types.h>
@@ -73,18 +73,19 @@ struct incfs_policy_use {
 };
 
 extern struct srcu_struct incfs_policy_srcu;
-DECLARE_STATIC_KEY_FALSE(incfs_policies_exist);
+extern struct static_key_false_deferred incfs_policies_exist;
 
 /* Whether the mount's policy, if it has one, is to be called. */
 static inline bool incfs_policy_wants(const struct incfs_policy_use *use, enum incfs_call call)
 {
-	return static_branch_unlikely(&incfs_policies_exist) &&
+	return static_branch_unlikely(&incfs_policies_exist.key) &&
 	       READ_ONCE(use->calls) & BIT(call);
 }
 
 /* policy.c APIs: */
 
 int incfs_policy_init(void);
+void incfs_policy_exit(void);
 /* Whether the program is a callback of a policy. */
 bool incfs_policy_is_callback(const struct bpf_prog *prog);
 

@@ -27,7 +27,8 @@ static LIST_HEAD(policies);		/* L; the newest first */
 static DEFINE_XARRAY(policy_mounts);	/* written L; struct incfs_mount by id */
 
 DEFINE_SRCU(incfs_policy_srcu);
-DEFINE_STATIC_KEY_FALSE(incfs_policies_exist);
+/* Each flip interrupts all processors: it is off a second after the last policy. */
+DEFINE_STATIC_KEY_DEFERRED_FALSE(incfs_policies_exist, HZ);
 
 static struct incfs_policy_ops *policy_ops(const struct incfs_policy *policy)
 {
@@ -251,7 +252,7 @@ int incfs_policy_add(struct incfs_policy_ops *ops)
 		err = -EEXIST;
 		goto err_end;
 	}
-	static_branch_inc(&incfs_policies_exist);
+	static_branch_deferred_inc(&incfs_policies_exist);
 	list_add(&policy->list, &policies);
 	rebind_all();
 	settle(NULL);
@@ -336,7 +337,7 @@ void incfs_policy_remove(struct incfs_policy_ops *ops)
 	rebind_all();
 	settle(ops);
 	end_change();
-	static_branch_dec(&incfs_policies_exist);
+	static_branch_slow_dec_deferred(&incfs_policies_exist);
 	kfree(policy);
 }
 

@@ -41,6 +41,7 @@ struct record {
 	__u64 mount_id;
 	char choice_path[96];
 	char choice[INCFS_POLICY_NAME_LEN];
+	int keeper_fd;
 	struct incfs_policy_object policy;
 	struct bpf_link *link;
 	struct ring_buffer *ring;
@@ -216,6 +217,41 @@ static int write_choice(const struct record *record, const char *choice)
 	return err ? -1 : 0;
 }
 
+/*
+ * A process that sets the choice back if this one is killed: it has no descriptor of
+ * the policy, which so goes with us, and reads from a pipe until that ends. A byte
+ * in it says that all is done.
+ */
+static int start_keeper(struct record *record)
+{
+	int fds[2];
+	pid_t pid;
+	char done;
+
+	pid = pipe2(fds, O_CLOEXEC) ? -1 : fork();
+	if (pid < 0) {
+		incfs_error("can't start a process: %s", strerror(errno));
+		return -1;
+	}
+	if (!pid) {
+		setsid();
+		close(fds[1]);
+		if (read(fds[0], &done, 1) == 0)
+			write_choice(record, record->choice);
+		_exit(0);
+	}
+	close(fds[0]);
+	record->keeper_fd = fds[1];
+	return 0;
+}
+
+static void end_keeper(struct record *record)
+{
+	if (write(record->keeper_fd, "", 1) == 1)
+		wait(NULL);
+	close(record->keeper_fd);
+}
+
 static int take(void *context, void *data, size_t size)
 {
 	struct record *record = context;
@@ -376,14 +412,17 @@ static int run(struct record *record)
 	__u64 lost;
 	int code;
 
-	if (find_mount(record) || read_choice(record) || walk(record))
+	if (find_mount(record) || read_choice(record) || walk(record) || start_keeper(record))
 		return 1;
-	if (attach(record))
+	if (attach(record)) {
+		end_keeper(record);
 		return 1;
+	}
 	incfs_info("recording '%s'", record->mountpoint);
 	code = listen(record);
 	if (write_choice(record, record->choice))
 		code = 1;
+	end_keeper(record);
 	lost = count_lost(record);
 	if (lost || record->no_memory) {
 		incfs_error("%llu blocks could not be recorded", lost);

@@ -18,7 +18,7 @@
 #include "queue.h"
 #include "source.h"
 
-#define INCFS_PARALLEL_DEFAULT 6
+#define INCFS_PARALLEL_DEFAULT 32
 #define INCFS_PARALLEL_MAX 64
 
 struct incfs_fetcher;

@@ -288,33 +288,38 @@ static __u32 write_extents(FILE *out, const struct incfs_profile *profile)
 	return lines;
 }
 
+/* Write it all; closes @fd. Returns 0, or -1 with errno. */
+static int write_profile(const struct incfs_profile *profile, int fd)
+{
+	FILE *out = fdopen(fd, "w");
+	int err;
+
+	if (!out) {
+		close(fd);
+		return -1;
+	}
+	fputs(INCFS_PROFILE_HEADER "\n", out);
+	fprintf(out, "end %u\n", write_extents(out, profile));
+	err = ferror(out) || fflush(out) || fchmod(fd, 0644) || fsync(fd);
+	return fclose(out) || err ? -1 : 0;
+}
+
 int incfs_profile_write(const struct incfs_profile *profile, const char *file)
 {
 	char *temporary = NULL;
-	FILE *out;
-	int err;
+	int fd, err;
 
-	if (asprintf(&temporary, "%s.tmp", file) < 0)
-		temporary = NULL;
-	out = temporary ? fopen(temporary, "we") : NULL;
-	if (!out)
-		goto err_say;
-	fputs(INCFS_PROFILE_HEADER "\n", out);
-	fprintf(out, "end %u\n", write_extents(out, profile));
-	err = ferror(out) || fflush(out) || fsync(fileno(out));
-	if (fclose(out) || err || rename(temporary, file))
-		goto err_unlink;
+	if (asprintf(&temporary, "%s.XXXXXX", file) < 0)
+		return -1;
+	fd = mkstemp(temporary);
+	err = fd < 0 || write_profile(profile, fd) || rename(temporary, file) ? -1 : 0;
+	if (err) {
+		incfs_error("can't write '%s': %s", file, strerror(errno));
+		if (fd >= 0)
+			unlink(temporary);
+	}
 	free(temporary);
-	return 0;
-
-err_unlink:
-	err = errno;
-	unlink(temporary);
-	errno = err;
-err_say:
-	incfs_error("can't write '%s': %s", file, strerror(errno));
-	free(temporary);
-	return -1;
+	return err;
 }
 
 /* Count one run more for the blocks that are there, and append the others. */

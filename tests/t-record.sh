@@ -86,6 +86,7 @@ wait_for 30 grep -q record "$choice"
 kill -KILL $recorder
 wait $recorder 2> /dev/null
 ok 'when it is killed its policy goes' wait_for 30 eval '[ -z "$(in_use)" ]'
+ok 'and the mount chooses what it chose before' wait_for 30 grep -qx auto "$choice"
 ok 'and reads go on' cmp full/a src/a
 umount full
 
