@@ -14,6 +14,7 @@
 #include "policy_object.h"
 #include "policy_registry.h"
 #include "policy_variables.h"
+#include "profile_maps.h"
 
 static const char attach_usage[] =
 "usage: incfs policy attach [OPTION]... NAME|FILE.o [MOUNTPOINT]\n"
@@ -25,6 +26,8 @@ static const char attach_usage[] =
 "  -o, --only            for MOUNTPOINT only: no other mount may use it\n"
 "  -m, --mount-id N      the same for the mount with this id\n"
 "  -p, --pin-dir DIR     pin it there instead of " INCFS_POLICY_PINS "\n"
+"  -f, --profile FILE    for the policy replay: what MOUNTPOINT is to follow, as\n"
+"                        written by 'incfs record'; replay may be registered already\n"
 "  -h, --help            this text\n";
 
 struct attach {
@@ -32,6 +35,7 @@ struct attach {
 	const char *mountpoint;
 	const char *name;
 	const char *pin_dir;
+	const char *profile;
 	const char *settings[INCFS_SETTINGS_MAX];
 	size_t nr_settings;
 	bool only;
@@ -72,6 +76,9 @@ static bool parse_option(struct attach *attach, int opt)
 	case 'p':
 		attach->pin_dir = optarg;
 		return true;
+	case 'f':
+		attach->profile = optarg;
+		return true;
 	default:
 		return false;
 	}
@@ -86,12 +93,13 @@ static int parse(struct attach *attach, int argc, char **argv)
 		{ "mount-id", required_argument, NULL, 'm' },
 		{ "only", no_argument, NULL, 'o' },
 		{ "pin-dir", required_argument, NULL, 'p' },
+		{ "profile", required_argument, NULL, 'f' },
 		{ "set", required_argument, NULL, 's' },
 		{}
 	};
 	int opt;
 
-	while ((opt = getopt_long(argc, argv, "a:s:om:p:h", options, NULL)) != -1) {
+	while ((opt = getopt_long(argc, argv, "a:f:s:om:p:h", options, NULL)) != -1) {
 		if (opt == 'h')
 			return incfs_policy_usage(attach_usage, 0);
 		if (!parse_option(attach, opt))
@@ -101,6 +109,10 @@ static int parse(struct attach *attach, int argc, char **argv)
 		return incfs_policy_usage(attach_usage, 2);
 	attach->what = argv[optind];
 	attach->mountpoint = argv[optind + 1];
+	if (attach->profile && !attach->mountpoint) {
+		incfs_error("--profile needs MOUNTPOINT");
+		return incfs_policy_usage(attach_usage, 2);
+	}
 	if (attach->only && (!attach->mountpoint || attach->mount_id)) {
 		incfs_error(attach->mount_id ? "--only and --mount-id exclude each other" :
 			    "--only needs MOUNTPOINT");
@@ -166,6 +178,9 @@ static int attach_link(struct attach *attach)
 	attach->link = incfs_policy_object_attach(&attach->object);
 	if (attach->link)
 		return 0;
+	/* Each mount may have a profile, of one policy. */
+	if (errno == EEXIST && attach->profile && !attach->nr_settings)
+		return 0;
 	if (errno == EEXIST)
 		explain_taken(attach->name);
 	else if (errno == EINVAL)
@@ -210,6 +225,21 @@ static int pin(struct attach *attach)
 	return -1;
 }
 
+/* Have the mount use it, if there is one. */
+static int use(const struct attach *attach)
+{
+	if (!attach->mount)
+		return 0;
+	if (attach->profile && incfs_profile_attach(attach->profile, attach->mountpoint,
+						    attach->mount->id))
+		return -1;
+	if (!incfs_mount_choose(attach->mount, attach->name))
+		return 0;
+	if (attach->profile)
+		incfs_profile_detach(attach->mount->id);
+	return -1;
+}
+
 static int run(struct attach *attach)
 {
 	const char *obstacle = incfs_policy_obstacle();
@@ -220,13 +250,15 @@ static int run(struct attach *attach)
 	}
 	if (find_mount(attach) || load(attach) || attach_link(attach))
 		return -1;
-	if (!pin(attach)) {
-		if (!attach->mount || !incfs_mount_choose(attach->mount, attach->name))
+	if (!attach->link || !pin(attach)) {
+		if (!use(attach))
 			return 0;
-		unlink(attach->pin);
+		if (attach->link)
+			unlink(attach->pin);
 	}
 	/* All of it or nothing. */
-	bpf_link__detach(attach->link);
+	if (attach->link)
+		bpf_link__detach(attach->link);
 	return -1;
 }
 

@@ -55,6 +55,26 @@ done
 is 'there are two complete mounts' "$(reads one/file) $(reads two/other)" 'contents contents'
 id=$(json 'd[0]["mount_id"]' status one)
 
+# --- a profile, which each mount has of its own
+profiled()
+{
+	bpftool --json map dump pinned $pins"_profiles" |
+		python3 -c 'import json, sys; print(len(json.load(sys.stdin)))'
+}
+printf 'incfs-profile 1\n0 2 1 file\nend 1\n' > profile
+mistaken 'a profile is for a mount' attach --profile profile replay
+refused 'one that is not there is refused' "can't open 'none'" attach --profile none replay one
+is 'and nothing stays of that' "$(ls $pins 2> /dev/null)" ''
+ok 'replay is registered, with a profile for a mount' policy attach --profile profile replay one
+is 'which uses it' "$(json 'd[0]["in_use"]' status one)" replay
+ok 'another mount gets one of the same policy' policy attach --profile profile replay two
+is 'and uses it, too' "$(json 'd[0]["in_use"]' status two)" replay
+is 'there are two profiles' "$(profiled)" 2
+ok 'the policy is detached' policy detach replay
+for mount in one two; do
+	policy use $mount none
+done
+
 # --- list and show, when nothing is registered
 ok 'nothing is registered' policy list
 like 'and that is said' "$tap_output" '^No policy is registered\.'

@@ -40,7 +40,7 @@ for command in $(commands); do
 	esac
 done
 is 'the manual has a section for each command' \
-	"$(sed -nE 's/^\.Sh (PACK|IMAGE .*|POLICY .*)$/\1/p' "$page" | sort)" \
+	"$(sed -nE 's/^\.Sh (PACK|RECORD|IMAGE .*|POLICY .*)$/\1/p' "$page" | sort)" \
 	"$(printf '%s\n' "${all[@]^^}" | sort)"
 is 'and a synopsis' "$(sed -n '/^\.Sh SYNOPSIS/,/^\.Sh DESC/s/^\.Nm incfs //p' "$page" | sort)" \
 	"$(printf '%s\n' "${all[@]}" | sort)"
