@@ -155,15 +155,15 @@ static void pending_announce(struct incfs_pending *pending, struct incfs_access 
 		incfs_policy_tell(mnt, INCFS_CALL_PREFETCH, access);
 }
 
-/* Jiffies that are left of the wait; 0 when it is over. */
+/* Jiffies that are left of the wait; 0 when it is over. They go on while we look. */
 static long wait_left(const struct incfs_access *access, unsigned long start)
 {
-	unsigned long deadline;
+	long left;
 
 	if (!access->read.timeout_ms)
 		return MAX_SCHEDULE_TIMEOUT;
-	deadline = start + msecs_to_jiffies(access->read.timeout_ms);
-	return time_before(jiffies, deadline) ? deadline - jiffies : 0;
+	left = start + msecs_to_jiffies(access->read.timeout_ms) - jiffies;
+	return max(left, 0L);
 }
 
 /*
