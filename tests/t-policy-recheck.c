@@ -122,7 +122,8 @@ static void test_all(void)
 		start_held(&readers[i], &mnt, 10 + i);
 	reader_start(&elsewhere, &mnt.fs, "second", 1, READ_MAPPED);
 	start_held(&foreign, &other, 1);
-	ok(wait_until(count_pending(&mnt.fs) == 5), "blocks of two files are waited for");
+	ok(wait_until(count_pending(&mnt.fs) == 5 && count_pending(&other.fs) == 1),
+	   "blocks of two files are waited for, and of another mount");
 	hold->bss->released = ~0ull;
 	is_int(recheck(mnt.id, 0, 0, 0), 5, "a recheck of a mount counts them all");
 	for (i = 0; i < 4; i++)
