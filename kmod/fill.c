@@ -87,7 +87,7 @@ static int fill_block(struct incfs_mount *mnt, const struct incfs_fill_block *bl
 		return err;
 	if (copy_from_user(buf, u64_to_user_ptr(block->data), block->len))
 		return -EFAULT;
-	stored = incfs_blocks_store(node, block->block, buf, block->len,
+	stored = incfs_store_block(node, block->block, buf, block->len,
 				    block->compression == COMPRESSION_LZ4 ? INCFS_EXTENT_LZ4 : 0);
 	if (stored > 0)
 		run_add(run, node, block->block);
@@ -222,7 +222,7 @@ int incfs_fill_share(struct file *file, void *arg)
 		if (fatal_signal_pending(current))
 			break;
 		n = min_t(u32, end - share->done, INCFS_EXTENT_BATCH);
-		err = incfs_blocks_share(from, share->from_block + share->done,
+		err = incfs_store_share(from, share->from_block + share->done,
 					 to, share->to_block + share->done, n, &shared);
 		for (i = 0; i < n; i++)
 			if (shared & BIT(i))

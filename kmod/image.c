@@ -306,7 +306,7 @@ static int batch_begin(struct batch *batch, struct incfs_image *image, size_t ro
  * file long enough to hold it, as a hole that reads as zeros. The map begins
  * such that the first two of its entries that cross the end of a page are cut
  * where it does no harm, after 6 and 0 bytes, and none is cut after an odd number
- * (see write_entry() in blocks.c).
+ * (see write_entry() in store.c).
  */
 static u64 batch_add_map(struct batch *batch, u32 blocks)
 {

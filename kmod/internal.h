@@ -446,23 +446,33 @@ int incfs_blocks_find_absent(struct incfs_node *node, u32 first, u32 end, u32 *s
 int incfs_blocks_read(struct incfs_node *node, u32 block, const struct incfs_extent *extent,
 		      void *page);
 /*
+ * Bytes that the present blocks of @node have in the image. The first call reads
+ * the whole block map. EINTR: the caller is being killed.
+ */
+int incfs_blocks_stored(struct incfs_node *node, u64 *bytes);
+/* For who writes entries, under map_lock: these as they are in the image. */
+int incfs_blocks_read_entries(struct incfs_node *node, u32 first, u32 count,
+			      struct incfs_disk_extent *disk);
+/* Decode the entry of @block; size 0: absent, also if the bytes there are damaged. */
+void incfs_blocks_parse_entry(struct incfs_node *node, u32 block,
+			      const struct incfs_disk_extent *disk, struct incfs_extent *extent);
+/* Have the bytes at @extent failed their check? */
+bool incfs_blocks_is_bad(struct incfs_node *node, u32 block, const struct incfs_extent *extent);
+
+/* store.c APIs: */
+/*
  * Store a block and wake its readers. Returns 1; 0 if it was stored already, and
  * nothing has happened; or an errno.
  */
-int incfs_blocks_store(struct incfs_node *node, u32 block, const void *buf, u16 len, u16 flags);
+int incfs_store_block(struct incfs_node *node, u32 block, const void *buf, u16 len, u16 flags);
 
 /*
  * Have @count blocks of @to, at most INCFS_EXTENT_BATCH, refer to the stored bytes
  * of @from's, where these are stored and those are absent and of the same length.
  * *@shared says which do now, a bit for each; their readers wake.
  */
-int incfs_blocks_share(struct incfs_node *from, u32 from_block, struct incfs_node *to,
+int incfs_store_share(struct incfs_node *from, u32 from_block, struct incfs_node *to,
 		       u32 to_block, u32 count, u32 *shared);
-/*
- * Bytes that the present blocks of @node have in the image. The first call reads
- * the whole block map. EINTR: the caller is being killed.
- */
-int incfs_blocks_stored(struct incfs_node *node, u64 *bytes);
 
 /* ahead.c APIs: stored blocks that a policy wants in the page cache */
 extern struct workqueue_struct *incfs_workqueue;
