@@ -163,7 +163,7 @@ static int read_raw(struct incfs_node *node, u32 block, const struct incfs_exten
 	err = incfs_image_pread(&node->mnt->image, page, extent->size, extent->offset);
 	if (err)
 		return err;
-	if (incfs_format_crc(page, extent->size) != extent->crc)
+	if (incfs_crc(page, extent->size) != extent->crc)
 		return -EBADMSG;
 	memset(page + len, 0, INCFS_BLOCK_SIZE - len);
 	return 0;
@@ -183,7 +183,7 @@ static int read_lz4(struct incfs_node *node, u32 block, const struct incfs_exten
 	if (err)
 		goto out_free;
 	err = -EBADMSG;
-	if (incfs_format_crc(stored, extent->size) != extent->crc)
+	if (incfs_crc(stored, extent->size) != extent->crc)
 		goto out_free;
 	if (LZ4_decompress_safe(stored, page, extent->size, len) != len)
 		goto out_free;

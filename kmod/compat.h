@@ -24,6 +24,11 @@ static inline bool incfs_inode_is_new(struct inode *inode)
 #endif
 }
 
+/* crc32_le() came to use what the processor has for it. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 14, 0)
+#define INCFS_CRC_IS_TABLE
+#endif
+
 /* Arguments of every kfunc are trusted ones now, without a flag. */
 #ifndef KF_TRUSTED_ARGS
 #define KF_TRUSTED_ARGS 0

@@ -326,6 +326,11 @@ int incfs_image_append_map(struct incfs_image *image, u64 ino, u32 blocks, u64 *
 int incfs_image_append_dir(struct incfs_image *image, enum incfs_dir_action action, u64 dir,
 			   u64 entry, const char *name, size_t len);
 
+/* crc.c APIs: CRC of the stored bytes of a block, as fast as the processor can */
+void incfs_crc_init(void);
+void incfs_crc_exit(void);
+u32 incfs_crc(const void *buf, size_t len);
+
 /* scan.c APIs: */
 
 /* Read the tree of the image, or make an empty file an image. EUCLEAN: damaged. */

@@ -13,9 +13,10 @@ static int __init incfs_init(void)
 {
 	int err;
 
+	incfs_crc_init();
 	err = incfs_tree_init();
 	if (err)
-		return err;
+		goto err_crc;
 	err = incfs_pending_init();
 	if (err)
 		goto err_tree;
@@ -41,6 +42,8 @@ err_pending:
 	incfs_pending_exit();
 err_tree:
 	incfs_tree_exit();
+err_crc:
+	incfs_crc_exit();
 	return err;
 }
 
@@ -53,6 +56,7 @@ static void __exit incfs_exit(void)
 	incfs_ahead_exit();
 	incfs_pending_exit();
 	incfs_tree_exit();
+	incfs_crc_exit();
 }
 
 module_init(incfs_init);
@@ -60,3 +64,6 @@ module_exit(incfs_exit);
 
 MODULE_DESCRIPTION("Incremental FS: files that are still arriving");
 MODULE_LICENSE("GPL");
+#ifdef INCFS_CRC_IS_TABLE
+MODULE_SOFTDEP("pre: crypto-crc32");
+#endif

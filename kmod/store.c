@@ -148,7 +148,7 @@ int incfs_store_block(struct incfs_node *node, u32 block, const void *buf, u16 l
 
 	extent.size = len;
 	extent.flags = flags;
-	extent.crc = incfs_format_crc(buf, len);
+	extent.crc = incfs_crc(buf, len);
 	err = incfs_image_append_data(&node->mnt->image, buf, len, &extent.offset);
 	if (err)
 		return err;
