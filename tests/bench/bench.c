@@ -34,14 +34,14 @@ __u64 bench_cpu(void)
 
 void bench_figure(const char *group, const char *setup, const char *measure, double value)
 {
-	printf("{\"group\": \"%s\", \"setup\": \"%s\", \"measure\": \"%s\", \"value\": %.1f}\n",
+	printf("{\"group\": \"%s\", \"setup\": \"%s\", \"measure\": \"%s\", \"value\": %.3f}\n",
 	       group, setup, measure, value);
 	fflush(stdout);
 }
 
 static char buffer[CHUNK];
 
-static void read_sequential(int fd, __u64 size)
+static __u32 read_sequential(int fd, __u64 size)
 {
 	__u64 done = 0;
 	ssize_t got;
@@ -50,17 +50,22 @@ static void read_sequential(int fd, __u64 size)
 		done += got;
 	if (done != size)
 		bail_out("read");
+	return size / BENCH_BLOCK;
 }
 
-/* Each block once, and in the same order each time. */
-static void read_random(int fd, __u64 size)
+const __u32 *bench_order(__u32 nr)
 {
-	__u32 nr = size / BENCH_BLOCK, i, j, swap;
-	__u32 *order = malloc(nr * sizeof(*order));
+	static __u32 *order, nr_made;
 	unsigned short seed[3] = { 1, 2, 3 };
+	__u32 i, j, swap;
 
+	if (nr == nr_made)
+		return order;
+	free(order);
+	order = malloc(nr * sizeof(*order));
 	if (!order)
 		bail_out("memory");
+	nr_made = nr;
 	for (i = 0; i < nr; i++)
 		order[i] = i;
 	for (i = nr - 1; i; i--) {
@@ -69,14 +74,26 @@ static void read_random(int fd, __u64 size)
 		order[i] = order[j];
 		order[j] = swap;
 	}
+	return order;
+}
+
+/*
+ * One block in eight, so that what had to be read along with one of them rarely is
+ * what another needs.
+ */
+static __u32 read_random(int fd, __u64 size)
+{
+	const __u32 *order = bench_order(size / BENCH_BLOCK);
+	__u32 nr = size / BENCH_BLOCK / 8, i;
+
 	posix_fadvise(fd, 0, 0, POSIX_FADV_RANDOM);
 	for (i = 0; i < nr; i++)
 		if (pread(fd, buffer, BENCH_BLOCK, (off_t)order[i] * BENCH_BLOCK) != BENCH_BLOCK)
 			bail_out("pread");
-	free(order);
+	return nr;
 }
 
-static void read_mapped(int fd, __u64 size)
+static __u32 read_mapped(int fd, __u64 size)
 {
 	const volatile char *map = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
 	__u64 at;
@@ -86,12 +103,13 @@ static void read_mapped(int fd, __u64 size)
 	for (at = 0; at < size; at += BENCH_BLOCK)
 		(void)map[at];
 	munmap((void *)map, size);
+	return size / BENCH_BLOCK;
 }
 
 const struct bench_way bench_ways[BENCH_NR_WAYS] = {
-	{ "cold sequential", read_sequential },
-	{ "cold random 4 KiB", read_random },
-	{ "cold mmap", read_mapped },
+	{ "cold sequential", "warm sequential", read_sequential },
+	{ "cold random 4 KiB", "warm random 4 KiB", read_random },
+	{ "cold mmap", "warm mmap", read_mapped },
 };
 
 void bench_forget(void)
@@ -104,19 +122,31 @@ void bench_forget(void)
 	close(fd);
 }
 
-__u64 bench_cold(const struct bench_way *way, const char *path, __u64 size)
+static double read_file(const struct bench_way *way, const char *path, __u64 size, bool forget)
 {
-	__u64 start;
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	__u64 start;
+	__u32 nr;
 
 	if (fd < 0)
 		bail_out("open %s", path);
-	bench_forget();
+	if (forget)
+		bench_forget();
 	start = bench_now();
-	way->read(fd, size);
+	nr = way->read(fd, size);
 	start = bench_now() - start;
 	close(fd);
-	return start;
+	return (double)start / nr;
+}
+
+double bench_cold(const struct bench_way *way, const char *path, __u64 size)
+{
+	return read_file(way, path, size, true);
+}
+
+double bench_warm(const struct bench_way *way, const char *path, __u64 size)
+{
+	return read_file(way, path, size, false);
 }
 
 void bench_warm_up(const char *path, __u64 size)

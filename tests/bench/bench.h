@@ -26,10 +26,20 @@ __u64 bench_cpu(void);
  */
 void bench_figure(const char *group, const char *setup, const char *measure, double value);
 
-/* A way to read a whole file. */
+/*
+ * Numbers from 0 on, @nr of them, not 0, in a random order that is the same each
+ * time; until the next call.
+ */
+const __u32 *bench_order(__u32 nr);
+
+/*
+ * A way to read a file, with what it is called when cold and when warm; read()
+ * returns how many blocks it has read.
+ */
 struct bench_way {
-	const char *name;
-	void (*read)(int fd, __u64 size);
+	const char *cold;
+	const char *warm;
+	__u32 (*read)(int fd, __u64 size);
 };
 
 #define BENCH_NR_WAYS 3
@@ -37,8 +47,10 @@ extern const struct bench_way bench_ways[BENCH_NR_WAYS];
 
 /* Write out and forget all that is in the page cache. */
 void bench_forget(void);
-/* Nanoseconds that it takes to read the file at @path once more, from its image. */
-__u64 bench_cold(const struct bench_way *way, const char *path, __u64 size);
+/* Nanoseconds per block that it takes to read the file at @path from its image. */
+double bench_cold(const struct bench_way *way, const char *path, __u64 size);
+/* And once it is in the page cache. */
+double bench_warm(const struct bench_way *way, const char *path, __u64 size);
 /*
  * Read the file in all ways, and have what that needs stay in memory: the first
  * measurement is to find things as the last one does.

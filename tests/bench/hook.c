@@ -178,10 +178,8 @@ static void check_content(const struct test_fs *fs, const char *bytes)
 	close(fd);
 }
 
-static void keep_least(double *least, __u64 ns, __u64 len)
+static void keep_least(double *least, double value)
 {
-	double value = (double)ns / (len / BLOCK);
-
 	if (!*least || value < *least)
 		*least = value;
 }
@@ -192,7 +190,7 @@ static void measure_reads(const struct test_fs *fs, struct setup *setup)
 
 	for (i = 0; i < BENCH_NR_WAYS; i++)
 		keep_least(&setup->reads[i],
-			   bench_cold(&bench_ways[i], fs_path(fs, "file"), size), size);
+			   bench_cold(&bench_ways[i], fs_path(fs, "file"), size));
 }
 
 static void measure_fills(const struct test_fs *fs, struct setup *setup, const char *bytes)
@@ -207,7 +205,8 @@ static void measure_fills(const struct test_fs *fs, struct setup *setup, const c
 		snprintf(name, sizeof(name), "fill-%d", nr++);
 		ino = make_file(fs, INCFS_ROOT_INODE, name, len);
 		bench_forget();
-		keep_least(&setup->fills[i], fill_file(fs, ino, bytes, len, batches[i]), len);
+		keep_least(&setup->fills[i],
+			   (double)fill_file(fs, ino, bytes, len, batches[i]) / (len / BLOCK));
 	}
 }
 
@@ -233,7 +232,7 @@ static void measure_setups(const struct test_fs *fs, const char *bytes)
 	}
 	for (setup = setups; setup->name; setup++) {
 		for (i = 0; i < BENCH_NR_WAYS; i++)
-			bench_figure("hook", setup->name, bench_ways[i].name, setup->reads[i]);
+			bench_figure("hook", setup->name, bench_ways[i].cold, setup->reads[i]);
 		for (i = 0; i < NR_BATCHES; i++) {
 			snprintf(measure, sizeof(measure), "fill, %u a call", batches[i]);
 			bench_figure("hook", setup->name, measure, setup->fills[i]);
