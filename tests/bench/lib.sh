@@ -6,6 +6,9 @@ build=$(cd "$bench/../../build" && pwd)
 programs=$build/tests/bench
 # The backing file system: ext4 on a RAM disk.
 disk=/run/bench/disk
+# What images are made of, and where they are mounted.
+tree=$disk/tree
+mnt=/run/bench/mnt
 
 # The largest shared library that is there: real code, of the guest's own packages.
 library()
@@ -18,8 +21,39 @@ library()
 make_disk()
 {
 	insmod "$build/$(uname -r)/incfs.ko"
-	modprobe brd rd_nr=1 rd_size=$((${1:-1024} * 1024))
-	mkdir -p "$disk"
+	# Where it is built in, the kernel's command line has the size: brd.rd_size.
+	[ -e /dev/ram0 ] || modprobe brd rd_nr=1 rd_size=$((${1:-1024} * 1024))
+	mkdir -p "$disk" "$mnt"
 	mkfs.ext4 -q -E lazy_itable_init=0,lazy_journal_init=0 /dev/ram0
 	mount -o noatime /dev/ram0 "$disk"
+}
+
+# mount_image IMAGE [OPTION]: on $mnt
+mount_image()
+{
+	mount -i -t incremental-fs \
+		-o "backing_fd=8,read_timeout_ms=0,max_files=100000${2:+,$2}" \
+		any "$mnt" 8<> "$disk/$1.img"
+}
+
+# make_image IMAGE [--lz4|--scattered]: of the tree
+make_image()
+{
+	mount_image "$1"
+	"$programs/copy" ${2-} "$tree" "$mnt"
+	umount "$mnt"
+	sync
+}
+
+# make_parts: a tree for the readers of tests/bench/scaling.c
+make_parts()
+{
+	local original i
+	original=$(library)
+	mkdir -p "$tree"
+	head -c 64M "$original" > "$tree/file"
+	for i in {0..7}; do
+		head -c $((16 + i * 6))M "$original" | tail -c 16M > "$tree/part-$i"
+	done
+	sync
 }
