@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
-# The benchmark's program runs, and what it says becomes tables and JSON. No figure
+# The benchmark's programs run, and what they say becomes tables and JSON. No figure
 # is looked at: this guest's clock is not that of a benchmark.
 . "$(dirname "$0")/lib/tap.sh"
 
@@ -10,6 +10,23 @@ truncate -s 1M input
 ok 'the costs of the hook are measured' \
 	"$INCFS_BUILD/tests/bench/hook" "$INCFS_BUILD" input 1
 printf '%s\n' "$tap_output" > bench/some.figures
+
+# What is compared with others is to be what the others have.
+mkdir -p tree/files tree/names mnt
+head -c 256K input > tree/file
+head -c 4K input > tree/files/a
+touch tree/names/{1..99}
+for how in '' --lz4 --scattered; do
+	mount -t incremental-fs -o backing_fd=9 any mnt 9<> "image$how"
+	ok "a tree is copied ${how:-as it is}" \
+		"$INCFS_BUILD/tests/bench/copy" ${how:+"$how"} tree mnt
+	umount mnt
+	mount -t incremental-fs -o backing_fd=9 any mnt 9<> "image$how"
+	ok 'and the image has it' diff -r -x .cmd tree mnt
+	[ -n "$how" ] || ok 'what it costs to read it is measured' \
+		"$INCFS_BUILD/tests/bench/reads" --calls 'some setup' mnt
+	umount mnt
+done
 
 ok 'the report takes the figures' env INCFS_BUILD="$PWD" \
 	"$INCFS_TOP/tests/bench/report" quick 1 0123456 some
