@@ -34,7 +34,8 @@ SCRIPTS  :=	# scripts for bpftrace, to be installed
 export TESTS KERNELS
 
 .PHONY: all native modules user policies testprogs install uninstall
-.PHONY: check check-native check-debug check-long demo bench bench-quick shell clean help FORCE
+.PHONY: check check-native check-debug check-long demo shell clean help FORCE
+.PHONY: bench bench-quick
 .DELETE_ON_ERROR:
 
 all: native		## build for the running kernel, here
@@ -110,10 +111,10 @@ check-native: native	## all tests on the running kernel (root)
 demo:			## a compiler that runs while it is being downloaded, in a guest
 	@tests/vm/demo
 
-bench:			## costs and start-up times, in guests; writes docs/benchmarks.md
+bench:			## the benchmark, in guests, half an hour; writes docs/benchmarks.md
 	@tests/vm/bench
 
-bench-quick:		## some of it, in less than five minutes
+bench-quick:		## the read path and its peers alone, in less than five minutes
 	@tests/vm/bench --quick
 
 shell:			## a shell in a guest (KERNEL=7)

@@ -29,7 +29,7 @@ for how in '' --lz4 --scattered; do
 done
 
 ok 'the report takes the figures' env INCFS_BUILD="$PWD" \
-	"$INCFS_TOP/tests/bench/report" quick 1 0123456 some
+	"$INCFS_TOP/tests/bench/report" quick 1 0123456 'QEMU 1' some
 like 'and makes a table of them' "$tap_output" $'\n\\| minimal +\\|.* %'
 like 'that says whether the bound is kept' "$tap_output" 'the bound of 2 % is (met|missed)'
 ok 'the JSON is whole' python3 -c '
@@ -40,5 +40,5 @@ sys.exit(run["info"]["kernels"] != ["some"] or not reads["cold mmap"] > 0)'
 
 echo '{"group": "hook",' > bench/some.figures
 exits 1 'figures that break off are an error' env INCFS_BUILD="$PWD" \
-	"$INCFS_TOP/tests/bench/report" quick 1 0123456 some
+	"$INCFS_TOP/tests/bench/report" quick 1 0123456 'QEMU 1' some
 done_testing

@@ -2,10 +2,10 @@
 # Shared by the scripts of the benchmark that run in a guest; sourced, not run.
 
 bench=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-build=$(cd "$bench/../../build" && pwd)
+build=${INCFS_BUILD:-$(cd "$bench/../../build" && pwd)}
 programs=$build/tests/bench
-# The backing file system: ext4 on a RAM disk.
-disk=/run/bench/disk
+# The backing file system: ext4 on a RAM disk; or, natively, what is there.
+disk=${BENCH_DIR:-/run/bench/disk}
 # What images are made of, and where they are mounted.
 tree=$disk/tree
 mnt=/run/bench/mnt
@@ -21,9 +21,10 @@ library()
 make_disk()
 {
 	insmod "$build/$(uname -r)/incfs.ko"
+	mkdir -p "$disk" "$mnt"
+	[ -z "${BENCH_DIR-}" ] || return 0
 	# Where it is built in, the kernel's command line has the size: brd.rd_size.
 	[ -e /dev/ram0 ] || modprobe brd rd_nr=1 rd_size=$((${1:-1024} * 1024))
-	mkdir -p "$disk" "$mnt"
 	mkfs.ext4 -q -E lazy_itable_init=0,lazy_journal_init=0 /dev/ram0
 	mount -o noatime /dev/ram0 "$disk"
 }
