@@ -7,9 +7,9 @@
  *
  * Readers of the map take no lock. A page fault may come from a write to the
  * image's file system, with locks held there that the writer of an entry, under
- * map_lock, is going to take. Instead a writer says which entry it is at, and
- * counts: a reader takes that block for absent, and reads again when an entry
- * was written meanwhile, so that none sees half of one.
+ * map_lock, is going to take. Instead a writer says which entries it is at, and
+ * counts: a reader takes those blocks for absent, and reads again when entries
+ * were written meanwhile, so that none sees half of one.
  *
  * Where bytes that failed their check lie is remembered in incfs_node.bad: an
  * entry that points there counts as absent, until it has been supplied again.
@@ -49,11 +49,11 @@ int incfs_blocks_read_entries(struct incfs_node *node, u32 first, u32 count,
 }
 
 /*
- * Read entries, all of them whole. *@writing is the block whose entry is not
- * to be trusted, as it is being written. Pairs with write_entry() in store.c.
+ * Read entries, all of them whole. *@writing tells of which is not to be
+ * trusted, as it is being written. Pairs with write_entries() in store.c.
  */
 static int read_stable_entries(struct incfs_node *node, u32 first, u32 count,
-			       struct incfs_disk_extent *disk, u32 *writing)
+			       struct incfs_disk_extent *disk, u64 *writing)
 {
 	u32 written;
 	int err;
@@ -64,7 +64,7 @@ static int read_stable_entries(struct incfs_node *node, u32 first, u32 count,
 		err = incfs_blocks_read_entries(node, first, count, disk);
 		if (err)
 			return err;
-		smp_rmb();	/* the entries before which one was being written */
+		smp_rmb();	/* the entries before which were being written */
 		*writing = READ_ONCE(node->writing);
 		smp_rmb();	/* and that before the count */
 	} while (READ_ONCE(node->written) != written);
@@ -83,15 +83,16 @@ int incfs_blocks_lookup(struct incfs_node *node, u32 first, u32 count,
 			struct incfs_extent *extents)
 {
 	struct incfs_disk_extent disk[INCFS_EXTENT_BATCH];
-	u32 writing, i;
+	u64 writing;
 	int err;
+	u32 i;
 
 	err = read_stable_entries(node, first, count, disk, &writing);
 	if (err)
 		return err;
 	for (i = 0; i < count; i++) {
 		incfs_blocks_parse_entry(node, first + i, &disk[i], &extents[i]);
-		if (first + i == writing)
+		if (incfs_is_writing(writing, first + i))
 			extents[i].size = 0;
 	}
 	return 0;

@@ -75,112 +75,211 @@ static int check_fill(struct incfs_mount *mnt, const struct incfs_fill_block *bl
 	return 0;
 }
 
-/* @buf has room for the stored form of any block. */
-static int fill_block(struct incfs_mount *mnt, const struct incfs_fill_block *block, void *buf,
-		      struct run *run)
-{
+/*
+ * struct batch - blocks of a call that are stored together: neighbours of a file
+ *
+ * It holds memory of the kernel, as what is stored is what its CRC was made of.
+ */
+struct batch {
+	struct incfs_mount *mnt;
+	struct incfs_fill_block __user *results;	/* NULL: a write(2) */
+	u32 done;			/* of the call's blocks; those after it are gathered */
+	u32 filled;			/* of these */
+	int err;			/* what has ended the call */
 	struct incfs_node *node;
-	int err, stored;
+	u32 first, count;
+	size_t used, room;		/* in @buf */
+	void *buf;
+	struct run run;
+	struct incfs_new_block blocks[INCFS_EXTENT_BATCH];
+};
 
-	err = check_fill(mnt, block, &node);
-	if (err)
-		return err;
-	if (copy_from_user(buf, u64_to_user_ptr(block->data), block->len))
-		return -EFAULT;
-	stored = incfs_store_block(node, block->block, buf, block->len,
-				    block->compression == COMPRESSION_LZ4 ? INCFS_EXTENT_LZ4 : 0);
-	if (stored > 0)
-		run_add(run, node, block->block);
-	return min(stored, 0);
+/* @count: blocks of the call. */
+static struct batch *batch_create(struct file *file, u32 count,
+				  struct incfs_fill_block __user *results)
+{
+	struct batch *batch = kmalloc(sizeof(*batch), GFP_KERNEL);
+	size_t room = min_t(u32, count, INCFS_EXTENT_BATCH) * INCFS_BLOCK_SIZE;
+
+	if (!batch)
+		return NULL;
+	*batch = (struct batch) {
+		.mnt = incfs_file_mount(file),
+		.results = results,
+		.room = max_t(size_t, room, INCFS_MAX_BLOCK_DATA),
+	};
+	batch->buf = kvmalloc(batch->room, GFP_KERNEL);
+	if (!batch->buf) {
+		kfree(batch);
+		return NULL;
+	}
+	return batch;
 }
 
-static int write_block(struct incfs_mount *mnt, const struct incfs_new_data_block __user *ublock,
-		       void *buf, struct run *run)
+static void batch_destroy(struct batch *batch)
 {
-	struct incfs_new_data_block block;
+	run_end(&batch->run);
+	kvfree(batch->buf);
+	kfree(batch);
+}
+
+/* Tell what became of the next block. Results are told in the order of the blocks. */
+static void batch_tell(struct batch *batch, int result)
+{
+	if (batch->err)
+		return;
+	if (!batch->results)
+		batch->err = result;
+	else if (put_user(result, &batch->results[batch->done].result))
+		batch->err = -EFAULT;
+	if (batch->err)
+		return;
+	batch->done++;
+	batch->filled += !result;
+}
+
+static void batch_store(struct batch *batch)
+{
+	u32 i, count = batch->count;
+
+	batch->count = 0;
+	if (!count || batch->err)
+		return;
+	incfs_store_blocks(batch->node, batch->first, batch->blocks, count);
+	for (i = 0; i < count; i++) {
+		if (batch->blocks[i].result > 0)
+			run_add(&batch->run, batch->node, batch->first + i);
+		batch_tell(batch, min(batch->blocks[i].result, 0));
+	}
+	cond_resched();
+}
+
+/*
+ * Blocks that have been gathered don't wait until a page of the caller is there:
+ * it may be that of a file that is being filled by the same call.
+ */
+static int batch_copy(struct batch *batch, void *to, const void __user *from, size_t len)
+{
+	if (batch->count) {
+		if (!copy_from_user_nofault(to, from, len))
+			return 0;
+		batch_store(batch);
+	}
+	return copy_from_user(to, from, len) ? -EFAULT : 0;
+}
+
+static int batch_add(struct batch *batch, const struct incfs_fill_block *block)
+{
+	struct incfs_node *node;
+	void *to;
+	int err;
+
+	err = check_fill(batch->mnt, block, &node);
+	if (err)
+		return err;
+	if (!batch->count || node != batch->node ||
+	    block->block != batch->first + batch->count ||
+	    batch->count == INCFS_EXTENT_BATCH || block->len > batch->room - batch->used) {
+		batch_store(batch);
+		batch->used = 0;
+	}
+	to = batch->buf + batch->used;
+	if (batch_copy(batch, to, u64_to_user_ptr(block->data), block->len))
+		return -EFAULT;
+	if (!batch->count) {
+		batch->node = node;
+		batch->first = block->block;
+	}
+	batch->blocks[batch->count++] = (struct incfs_new_block) {
+		.buf = to,
+		.extent.size = block->len,
+		.extent.flags = block->compression == COMPRESSION_LZ4 ? INCFS_EXTENT_LZ4 : 0,
+	};
+	batch->used += block->len;
+	return 0;
+}
+
+/* The next block of the call, or an errno that ends it when it can't be had. */
+static int fetch_element(struct batch *batch, const void __user *from,
+			 struct incfs_fill_block *block)
+{
+	struct incfs_new_data_block written;
 
 	if (fatal_signal_pending(current))
 		return -EINTR;
-	if (copy_from_user(&block, ublock, sizeof(block)))
+	if (batch->results)
+		/* What could not be told is not done, either. */
+		return batch_copy(batch, block, from, sizeof(*block)) ?:
+		       put_user(block->result,
+				&((struct incfs_fill_block __user *)from)->result);
+	if (batch_copy(batch, &written, from, sizeof(written)))
 		return -EFAULT;
-	return fill_block(mnt, &(struct incfs_fill_block) {
-			.ino = block.file_ino,
-			.block = block.block_index,
-			.len = block.data_len,
-			.data = block.data,
-			.compression = block.compression,
-		}, buf, run);
+	*block = (struct incfs_fill_block) {
+		.ino = written.file_ino,
+		.block = written.block_index,
+		.len = written.data_len,
+		.data = written.data,
+		.compression = written.compression,
+	};
+	return 0;
+}
+
+/* Take @count elements of @size bytes. */
+static void batch_fill(struct batch *batch, const void __user *from, u32 count, size_t size)
+{
+	struct incfs_fill_block block;
+	int err = 0, result;
+
+	for (; count && !batch->err; count--, from += size) {
+		err = fetch_element(batch, from, &block);
+		if (err)
+			break;
+		result = batch_add(batch, &block);
+		if (result) {
+			batch_store(batch);
+			batch_tell(batch, result);
+		}
+	}
+	batch_store(batch);
+	batch->err = batch->err ?: err;
 }
 
 ssize_t incfs_fill_write(struct file *file, const char __user *ubuf, size_t len, loff_t *pos)
 {
-	const struct incfs_new_data_block __user *blocks = (const void __user *)ubuf;
-	size_t n = len / sizeof(*blocks);
-	struct run run = {};
-	size_t done;
-	void *buf;
-	int err = 0;
+	size_t size = sizeof(struct incfs_new_data_block);
+	struct batch *batch;
+	ssize_t ret;
 
 	/* The VFS has taken care of a freeze, but not of a forced remount. */
 	if (__mnt_is_readonly(file->f_path.mnt))
 		return -EROFS;
 	if (!same_creds(file->f_cred, current_cred()))
 		return -EPERM;
-	buf = kmalloc(INCFS_MAX_BLOCK_DATA, GFP_KERNEL);
-	if (!buf)
+	batch = batch_create(file, len / size, NULL);
+	if (!batch)
 		return -ENOMEM;
-	for (done = 0; done < n; done++) {
-		err = write_block(incfs_file_mount(file), &blocks[done], buf, &run);
-		if (err)
-			break;
-		cond_resched();
-	}
-	run_end(&run);
-	kfree(buf);
-	return done ? done * sizeof(*blocks) : err;
-}
-
-/* Returns the block's result, or sets *@err when the batch can't go on. */
-static int try_block(struct incfs_mount *mnt, struct incfs_fill_block __user *ublock, void *buf,
-		     struct run *run, int *err)
-{
-	struct incfs_fill_block block;
-	int result;
-
-	*err = -EINTR;
-	if (fatal_signal_pending(current))
-		return 0;
-	*err = -EFAULT;
-	if (copy_from_user(&block, ublock, sizeof(block)))
-		return 0;
-	result = fill_block(mnt, &block, buf, run);
-	if (!put_user(result, &ublock->result))
-		*err = 0;
-	return result;
+	batch_fill(batch, ubuf, len / size, size);
+	ret = batch->done ? batch->done * size : batch->err;
+	batch_destroy(batch);
+	return ret;
 }
 
 int incfs_fill_batch(struct file *file, void *arg)
 {
 	struct incfs_fill *fill = arg;
 	struct incfs_fill_block __user *blocks = u64_to_user_ptr(fill->blocks);
-	struct run run = {};
-	int result, err = 0;
-	void *buf;
-	u32 i;
+	struct batch *batch;
+	int err;
 
 	if (!fill->count || fill->count > INCFS_FILL_MAX || fill->reserved)
 		return -EINVAL;
-	buf = kmalloc(INCFS_MAX_BLOCK_DATA, GFP_KERNEL);
-	if (!buf)
+	batch = batch_create(file, fill->count, blocks);
+	if (!batch)
 		return -ENOMEM;
-	fill->filled = 0;
-	for (i = 0; i < fill->count && !err; i++) {
-		result = try_block(incfs_file_mount(file), &blocks[i], buf, &run, &err);
-		fill->filled += !err && !result;
-		cond_resched();
-	}
-	run_end(&run);
-	kfree(buf);
+	batch_fill(batch, blocks, fill->count, sizeof(*blocks));
+	fill->filled = batch->filled;
+	err = batch->err;
+	batch_destroy(batch);
 	return err;
 }
 
@@ -223,7 +322,7 @@ int incfs_fill_share(struct file *file, void *arg)
 			break;
 		n = min_t(u32, end - share->done, INCFS_EXTENT_BATCH);
 		err = incfs_store_share(from, share->from_block + share->done,
-					 to, share->to_block + share->done, n, &shared);
+					to, share->to_block + share->done, n, &shared);
 		for (i = 0; i < n; i++)
 			if (shared & BIT(i))
 				run_add(&run, to, share->to_block + share->done + i);

@@ -7,8 +7,9 @@
  * block-map entry that is written after them. A record is written whole before
  * the link to it, so a record that was cut off does not exist.
  *
- * Raw blocks are aligned, so that they can be read straight into a page; what
- * the alignment leaves free is used for the next compressed blocks that fit.
+ * Blocks that are handed over together lie in one piece. Raw ones are aligned and
+ * come first, so that they can be read straight into pages; what the alignment
+ * leaves free is used for the next compressed ones that fit.
  */
 #include <linux/cred.h>
 #include <linux/errseq.h>
@@ -17,6 +18,7 @@
 #include <linux/mount.h>
 #include <linux/slab.h>
 #include <linux/statfs.h>
+#include <linux/uio.h>
 
 #include "internal.h"
 
@@ -210,10 +212,11 @@ static int drop_dead_link(struct incfs_image *image)
 	return err;
 }
 
-static int reserve_data(struct incfs_image *image, size_t len, u64 *offset)
+/* @aligned: the first of the bytes are those of a raw block. */
+static int reserve_data(struct incfs_image *image, size_t len, bool aligned, u64 *offset)
 {
 	u64 end = image->end;
-	u64 start = len == INCFS_BLOCK_SIZE ? round_up(end, INCFS_BLOCK_SIZE) : end;
+	u64 start = aligned ? round_up(end, INCFS_BLOCK_SIZE) : end;
 
 	lockdep_assert_held(&image->append_lock);
 	if (image->gap_end - image->gap_start >= len) {
@@ -243,21 +246,92 @@ static void unreserve_data(struct incfs_image *image, size_t len, u64 offset)
 	mutex_unlock(&image->append_lock);
 }
 
-int incfs_image_append_data(struct incfs_image *image, const void *buf, size_t len, u64 *offset)
-{
-	int err;
+/* struct piece - bytes of blocks, in the order that they are going to have in the image */
+struct piece {
+	struct kvec vec[INCFS_EXTENT_BATCH];
+	unsigned int nr;
+	size_t len;
+	bool aligned;
+};
 
+/* Blocks that lie next to each other in memory are one vector. Offsets are those in the piece. */
+static void piece_add(struct piece *piece, struct incfs_new_block *block)
+{
+	struct kvec *last = piece->nr ? &piece->vec[piece->nr - 1] : NULL;
+
+	block->extent.offset = piece->len;
+	piece->len += block->extent.size;
+	if (last && last->iov_base + last->iov_len == block->buf)
+		last->iov_len += block->extent.size;
+	else
+		piece->vec[piece->nr++] = (struct kvec) {
+			.iov_base = (void *)block->buf,
+			.iov_len = block->extent.size,
+		};
+}
+
+static void piece_build(struct piece *piece, struct incfs_new_block *blocks, u32 count, u32 which)
+{
+	u32 i;
+
+	piece->nr = 0;
+	piece->len = 0;
+	for (i = 0; i < count; i++)
+		if (which & BIT(i) && blocks[i].extent.size == INCFS_BLOCK_SIZE)
+			piece_add(piece, &blocks[i]);
+	piece->aligned = piece->nr;
+	for (i = 0; i < count; i++)
+		if (which & BIT(i) && blocks[i].extent.size != INCFS_BLOCK_SIZE)
+			piece_add(piece, &blocks[i]);
+}
+
+static int piece_write(struct piece *piece, struct incfs_image *image, u64 offset)
+{
+	const struct cred *old = override_creds(image->cred);
+	size_t left = piece->len;
+	struct iov_iter iter;
+	loff_t pos = offset;
+	ssize_t n = 0;
+
+	iov_iter_kvec(&iter, ITER_SOURCE, piece->vec, piece->nr, left);
+	while (left) {
+		/* A limit of the file's size cuts the iterator off. */
+		iov_iter_reexpand(&iter, left);
+		n = vfs_iter_write(image->file, &iter, &pos, 0);
+		if (n <= 0)
+			break;
+		left -= n;
+	}
+	revert_creds(old);
+	if (!left)
+		return 0;
+	return n ?: -EIO;
+}
+
+int incfs_image_append_blocks(struct incfs_image *image, struct incfs_new_block *blocks,
+			      u32 count, u32 which)
+{
+	struct piece piece;
+	u64 offset;
+	int err;
+	u32 i;
+
+	piece_build(&piece, blocks, count, which);
 	mutex_lock(&image->append_lock);
 	err = drop_dead_link(image);
 	if (!err)
-		err = reserve_data(image, len, offset);
+		err = reserve_data(image, piece.len, piece.aligned, &offset);
 	mutex_unlock(&image->append_lock);
 	if (err)
 		return err;
-	err = incfs_image_pwrite(image, buf, len, *offset);
-	if (err)
-		unreserve_data(image, len, *offset);
-	return err;
+	err = piece_write(&piece, image, offset);
+	if (err) {
+		unreserve_data(image, piece.len, offset);
+		return err;
+	}
+	for (i = 0; i < count; i++)
+		blocks[i].extent.offset += offset;
+	return 0;
 }
 
 /*
@@ -306,7 +380,7 @@ static int batch_begin(struct batch *batch, struct incfs_image *image, size_t ro
  * file long enough to hold it, as a hole that reads as zeros. The map begins
  * such that the first two of its entries that cross the end of a page are cut
  * where it does no harm, after 6 and 0 bytes, and none is cut after an odd number
- * (see write_entry() in store.c).
+ * (see write_entries_at() in store.c).
  */
 static u64 batch_add_map(struct batch *batch, u32 blocks)
 {

@@ -31,7 +31,6 @@
 #define INCFS_PENDING_BITS 8
 #define INCFS_EXPIRED_MAX 64
 #define INCFS_AHEAD_MAX 64
-#define INCFS_NO_BLOCK U32_MAX
 /* Block-map entries that are read in one go; arrays of them are on the stack. */
 #define INCFS_EXTENT_BATCH 32
 
@@ -64,8 +63,8 @@ struct incfs_node {
 		struct {	/* Regular files: */
 			struct mutex map_lock;	/* of who writes the block map */
 			u64 map_offset;		/* M: 0 when no block map is written yet */
-			u32 writing;		/* M: block whose entry is being written */
-			u32 written;		/* M: grows with each entry written */
+			u64 writing;		/* M: incfs_writing() of entries being written */
+			u32 written;		/* M: grows when entries have been written */
 			bool counted;		/* M: whether blocks are counted in @stored */
 			struct xarray bad;	/* offsets of blocks that failed their check */
 			atomic64_t stored;	/* bytes in the image, but for bad blocks */
@@ -198,7 +197,7 @@ struct incfs_mount {
 	struct list_head pending;	/* P: struct incfs_pending by serial number */
 	DECLARE_HASHTABLE(pending_hash, INCFS_PENDING_BITS);	/* P: by inode and block */
 	u64 last_serial;		/* P */
-	u32 nr_pending;			/* P */
+	u32 nr_pending;			/* written P, READ_ONCE */
 	wait_queue_head_t pending_wait;	/* readers of ".cmd" */
 	struct incfs_expired expired[INCFS_EXPIRED_MAX];	/* P */
 	unsigned int next_expired;	/* P */
@@ -239,6 +238,17 @@ static inline u32 incfs_block_len(const struct incfs_node *node, u32 block)
 	return min_t(u64, left, INCFS_BLOCK_SIZE);
 }
 
+/* @count entries from @first on, in one word, so that nobody sees half of it; 0: none. */
+static inline u64 incfs_writing(u32 first, u32 count)
+{
+	return (u64)first << 32 | count;
+}
+
+static inline bool incfs_is_writing(u64 writing, u32 block)
+{
+	return block - (u32)(writing >> 32) < (u32)writing;
+}
+
 /*
  * What the file system says in the kernel's log goes through here: the mount
  * first, lower case, the errno last.
@@ -252,6 +262,18 @@ static inline u32 incfs_block_len(const struct incfs_node *node, u32 block)
 struct incfs_access {
 	struct incfs_read read;
 	struct incfs_node *node;
+};
+
+/*
+ * struct incfs_new_block - a block that is handed over
+ * @buf:    its stored form
+ * @extent: size and flags as given; the rest is set when it is stored
+ * @result: 1 when it has been stored; 0 if it was there; or an errno
+ */
+struct incfs_new_block {
+	const void *buf;
+	struct incfs_extent extent;
+	int result;
 };
 
 /* What a reader finds when it looks at a block. */
@@ -315,8 +337,12 @@ int incfs_image_room(struct incfs_image *image, u64 *bytes);
 u64 incfs_image_next_data(struct incfs_image *image, u64 offset);
 /* Write the superblock of an image that holds nothing yet. */
 int incfs_image_format(struct incfs_image *image);
-/* Write @len bytes of a block where there is room; *@offset says where. */
-int incfs_image_append_data(struct incfs_image *image, const void *buf, size_t len, u64 *offset);
+/*
+ * Write those of @count blocks that have a bit in @which where there is room for
+ * them in one piece, and set their offsets. On failure none is written.
+ */
+int incfs_image_append_blocks(struct incfs_image *image, struct incfs_new_block *blocks,
+			      u32 count, u32 which);
 /*
  * Append records, and what belongs to them. On failure none of them exists, and
  * they take no room. *@map_offset is where the file's block map is.
@@ -466,10 +492,11 @@ bool incfs_blocks_is_bad(struct incfs_node *node, u32 block, const struct incfs_
 
 /* store.c APIs: */
 /*
- * Store a block and wake its readers. Returns 1; 0 if it was stored already, and
- * nothing has happened; or an errno.
+ * Store up to INCFS_EXTENT_BATCH blocks, neighbours from @first on, and wake their
+ * readers. What became of each is its result.
  */
-int incfs_store_block(struct incfs_node *node, u32 block, const void *buf, u16 len, u16 flags);
+void incfs_store_blocks(struct incfs_node *node, u32 first, struct incfs_new_block *blocks,
+			u32 count);
 
 /*
  * Have @count blocks of @to, at most INCFS_EXTENT_BATCH, refer to the stored bytes
@@ -477,7 +504,7 @@ int incfs_store_block(struct incfs_node *node, u32 block, const void *buf, u16 l
  * *@shared says which do now, a bit for each; their readers wake.
  */
 int incfs_store_share(struct incfs_node *from, u32 from_block, struct incfs_node *to,
-		       u32 to_block, u32 count, u32 *shared);
+		      u32 to_block, u32 count, u32 *shared);
 
 /* ahead.c APIs: stored blocks that a policy wants in the page cache */
 extern struct workqueue_struct *incfs_workqueue;
@@ -513,8 +540,13 @@ void incfs_pending_setup(struct incfs_mount *mnt);
  * the reader is being killed. Other errors are the policy's.
  */
 int incfs_pending_wait(struct incfs_access *access);
-/* Wake the readers of a block that is stored now. */
-void incfs_pending_complete(struct incfs_node *node, u32 block);
+/*
+ * Which of @count blocks from @first on, whose entries have just been written, are
+ * waited for: a bit for each. Readers that come later find them stored.
+ */
+u32 incfs_pending_find(struct incfs_node *node, u32 first, u32 count);
+/* Wake the readers of those that have a bit in @which. */
+void incfs_pending_complete(struct incfs_node *node, u32 first, u32 which);
 /*
  * Have every waiting reader of @mnt look again at its block and at the
  * policy. Called after policy or timeout of the mount have changed. May not sleep.

@@ -9,7 +9,7 @@
  *
  *   reader                          fill
  *   joins (pending_lock)            writes the entry (map_lock)
- *   looks at the block              completes the wait (pending_lock)
+ *   looks at the block              looks for the wait, and completes it
  *   sleeps, or finds it stored
  *
  * A change of policy or timeout raises @recheck: each reader then asks the
@@ -93,25 +93,30 @@ static struct incfs_pending *pending_join(struct incfs_node *node, u32 block)
 		pending->serial = ++mnt->last_serial;
 		hlist_add_head(&pending->hash, pending_bucket(mnt, node, block));
 		list_add_tail(&pending->list, &mnt->pending);
-		mnt->nr_pending++;
+		WRITE_ONCE(mnt->nr_pending, mnt->nr_pending + 1);
 	}
 	pending->waiters++;
 	spin_unlock_irqrestore(&mnt->pending_lock, flags);
+	smp_mb();	/* the wait before the entry; pairs with incfs_pending_find() */
 	if (pending != fresh) {
 		kmem_cache_free(pending_cache, fresh);
 		return pending;
 	}
 	incfs_count(mnt, INCFS_STAT_WAITS, 1);
-	wake_up_interruptible(&mnt->pending_wait);
+	/* Who polls is in the queue before it looks at the list. */
+	if (waitqueue_active(&mnt->pending_wait))
+		wake_up_interruptible(&mnt->pending_wait);
 	return pending;
 }
 
 static void pending_unlink(struct incfs_pending *pending)
 {
+	struct incfs_mount *mnt = pending->node->mnt;
+
 	/* Its block may have come before its last reader leaves. */
 	if (list_empty(&pending->list))
 		return;
-	pending->node->mnt->nr_pending--;
+	WRITE_ONCE(mnt->nr_pending, mnt->nr_pending - 1);
 	hlist_del_init(&pending->hash);
 	list_del_init(&pending->list);
 }
@@ -223,15 +228,36 @@ int incfs_pending_wait(struct incfs_access *access)
 	return err;
 }
 
-void incfs_pending_complete(struct incfs_node *node, u32 block)
+u32 incfs_pending_find(struct incfs_node *node, u32 first, u32 count)
+{
+	struct incfs_mount *mnt = node->mnt;
+	unsigned long flags;
+	u32 i, which = 0;
+
+	smp_mb();	/* the entries before the waits; pairs with pending_join() */
+	if (!READ_ONCE(mnt->nr_pending))
+		return 0;
+	spin_lock_irqsave(&mnt->pending_lock, flags);
+	for (i = 0; i < count; i++)
+		if (pending_find(mnt, node, first + i))
+			which |= BIT(i);
+	spin_unlock_irqrestore(&mnt->pending_lock, flags);
+	return which;
+}
+
+void incfs_pending_complete(struct incfs_node *node, u32 first, u32 which)
 {
 	struct incfs_mount *mnt = node->mnt;
 	struct incfs_pending *pending;
 	unsigned long flags;
 
+	if (!which)
+		return;
 	spin_lock_irqsave(&mnt->pending_lock, flags);
-	pending = pending_find(mnt, node, block);
-	if (pending) {
+	for (; which; which &= which - 1) {
+		pending = pending_find(mnt, node, first + __ffs(which));
+		if (!pending)
+			continue;
 		pending_unlink(pending);
 		WRITE_ONCE(pending->done, true);
 		wake_up_all(&pending->wait);

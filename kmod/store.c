@@ -3,9 +3,11 @@
  * Incremental FS: storing the blocks of a file.
  *
  * The bytes are written first and the entry of the block map after them. Readers
- * take no lock (blocks.c): the writer says which entry it is at, and counts.
+ * take no lock (blocks.c): the writer says which entries it is at, and counts.
  */
+#include <linux/bitops.h>
 #include <linux/fs.h>
+#include <linux/log2.h>
 #include <linux/slab.h>
 
 #include "internal.h"
@@ -33,37 +35,37 @@ static int reserve_map(struct incfs_node *node)
  * its size for a short block of them. So if the size begins in the first page,
  * what is in the second one has to be on the disk first. If not, a half entry has
  * no size, or a CRC that does not fit what its offset, cut off, points at.
+ * No more than one of @count entries, a batch at most, crosses.
  */
-static int write_entry_at(struct incfs_image *image, const struct incfs_disk_extent *disk, u64 at)
+static int write_entries_at(struct incfs_image *image, const struct incfs_disk_extent *disk,
+			    u32 count, u64 at)
 {
+	size_t len = count * sizeof(*disk);
 	size_t head = INCFS_BLOCK_SIZE - at % INCFS_BLOCK_SIZE;
 	int err;
 
-	if (head >= sizeof(*disk) || head <= offsetof(struct incfs_disk_extent, me_data_size))
-		return incfs_image_pwrite(image, disk, sizeof(*disk), at);
-	err = incfs_image_pwrite(image, (const u8 *)disk + head, sizeof(*disk) - head, at + head);
+	if (head >= len || head % sizeof(*disk) <= offsetof(struct incfs_disk_extent, me_data_size))
+		return incfs_image_pwrite(image, disk, len, at);
+	err = incfs_image_pwrite(image, (const u8 *)disk + head, len - head, at + head);
 	if (!err)
-		err = incfs_image_sync_range(image, at + head, at + sizeof(*disk) - 1);
+		err = incfs_image_sync_range(image, at + head, at + len - 1);
 	return err ?: incfs_image_pwrite(image, disk, head, at);
 }
 
-static int write_entry(struct incfs_node *node, u32 block, const struct incfs_extent *extent)
+static int write_entries(struct incfs_node *node, u32 first, u32 count,
+			 const struct incfs_disk_extent *disk)
 {
-	struct incfs_disk_extent disk;
 	int err;
 
-	err = reserve_map(node);
-	if (err)
-		return err;
-	incfs_format_build_extent(&disk, extent);
-	WRITE_ONCE(node->writing, block);
-	smp_wmb();	/* readers that see a part of the entry see that it is being written */
-	err = write_entry_at(&node->mnt->image, &disk,
-			     node->map_offset + incfs_format_map_size(block));
-	smp_wmb();	/* readers that see the count see the entry */
+	lockdep_assert_held(&node->map_lock);
+	WRITE_ONCE(node->writing, incfs_writing(first, count));
+	smp_wmb();	/* readers that see a part of an entry see that it is being written */
+	err = write_entries_at(&node->mnt->image, disk, count,
+			       node->map_offset + incfs_format_map_size(first));
+	smp_wmb();	/* readers that see the count see the entries */
 	WRITE_ONCE(node->written, node->written + 1);
-	smp_wmb();	/* readers that see it is not being written any more see the count */
-	WRITE_ONCE(node->writing, INCFS_NO_BLOCK);
+	smp_wmb();	/* readers that see they are not being written any more see the count */
+	WRITE_ONCE(node->writing, 0);
 	return err;
 }
 
@@ -85,30 +87,42 @@ static void count_stored(struct incfs_node *node, u32 block,
 }
 
 /*
- * An entry that cannot be right counts as absent, but may look right when the
- * image has grown. So whether another fill was faster is told by the bytes of
- * the entry: its bytes stay then, and ours are lost. Returns whether ours stay.
+ * Write the entries of neighbours. When that fails as a whole each is tried alone,
+ * so that what there is room for is not lost. Returns which have been written.
  */
-static int replace_entry(struct incfs_node *node, u32 block,
-			 const struct incfs_disk_extent *before,
-			 const struct incfs_extent *extent)
+static u32 write_run(struct incfs_node *node, u32 first, u32 count,
+		     const struct incfs_disk_extent *disk, struct incfs_new_block *blocks)
 {
-	struct incfs_disk_extent now;
-	int err, stored = 0;
+	int err = write_entries(node, first, count, disk);
+	u32 i, written = 0;
 
-	mutex_lock(&node->map_lock);
-	err = incfs_blocks_read_entries(node, block, 1, &now);
-	if (!err && !memcmp(&now, before, sizeof(now))) {
-		err = write_entry(node, block, extent);
-		if (!err) {
-			count_stored(node, block, before, extent);
-			incfs_count(node->mnt, INCFS_STAT_BLOCKS_FILLED, 1);
-			incfs_count(node->mnt, INCFS_STAT_BYTES_FILLED, extent->size);
-			stored = 1;
-		}
+	for (i = 0; i < count; i++) {
+		blocks[i].result = 1;
+		if (err && count > 1)
+			blocks[i].result = write_entries(node, first + i, 1, &disk[i]) ?: 1;
+		else if (err)
+			blocks[i].result = err;
+		if (blocks[i].result > 0)
+			written |= BIT(i);
 	}
-	mutex_unlock(&node->map_lock);
-	return err ?: stored;
+	return written;
+}
+
+/* A batch of blocks on its way into the image; bit by bit, what is left of it. */
+struct batch {
+	struct incfs_node *node;
+	struct incfs_new_block *blocks;
+	u32 first;
+	u32 count;
+	u32 which;
+	u32 written;		/* incfs_node.written, as of @before */
+	struct incfs_disk_extent before[INCFS_EXTENT_BATCH];
+};
+
+static void batch_drop(struct batch *batch, u32 i, int result)
+{
+	batch->blocks[i].result = result;
+	batch->which &= ~BIT(i);
 }
 
 /*
@@ -128,36 +142,143 @@ static int check_stored(struct incfs_node *node, u32 block, const struct incfs_e
 	return err;
 }
 
-int incfs_store_block(struct incfs_node *node, u32 block, const void *buf, u16 len, u16 flags)
+/* Leave out what is stored already. */
+static void batch_look_up(struct batch *batch)
 {
-	struct incfs_disk_extent before;
+	struct incfs_node *node = batch->node;
 	struct incfs_extent extent;
-	int err, stored;
+	int err;
+	u32 i;
 
 	mutex_lock(&node->map_lock);
-	err = incfs_blocks_read_entries(node, block, 1, &before);
+	err = incfs_blocks_read_entries(node, batch->first, batch->count, batch->before);
+	batch->written = node->written;
 	mutex_unlock(&node->map_lock);
-	if (err)
-		return err;
-	incfs_blocks_parse_entry(node, block, &before, &extent);
-	if (extent.size) {
-		err = check_stored(node, block, &extent);
+	for (i = 0; i < batch->count; i++) {
+		if (err) {
+			batch_drop(batch, i, err);
+			continue;
+		}
+		incfs_blocks_parse_entry(node, batch->first + i, &batch->before[i], &extent);
+		if (!extent.size)
+			continue;
+		err = check_stored(node, batch->first + i, &extent);
 		if (err != -EBADMSG)
-			return err;
+			batch_drop(batch, i, err);
+		err = 0;
 	}
+}
 
-	extent.size = len;
-	extent.flags = flags;
-	extent.crc = incfs_crc(buf, len);
-	err = incfs_image_append_data(&node->mnt->image, buf, len, &extent.offset);
-	if (err)
-		return err;
-	stored = replace_entry(node, block, &before, &extent);
-	if (stored < 0)
-		return stored;
-	trace_incfs_block_filled(node, block, len, flags);
-	incfs_pending_complete(node, block);
-	return stored;
+/* Write the bytes: in one piece, or each block alone where there is room for it. */
+static void batch_write_data(struct batch *batch)
+{
+	struct incfs_image *image = &batch->node->mnt->image;
+	struct incfs_new_block *block = batch->blocks;
+	bool alone = is_power_of_2(batch->which);
+	int err, failed;
+	u32 i;
+
+	for (i = 0; i < batch->count; i++, block++)
+		if (batch->which & BIT(i))
+			block->extent.crc = incfs_crc(block->buf, block->extent.size);
+	failed = incfs_image_append_blocks(image, batch->blocks, batch->count, batch->which);
+	for (i = 0; failed && i < batch->count; i++) {
+		if (!(batch->which & BIT(i)))
+			continue;
+		err = alone ? failed :
+			      incfs_image_append_blocks(image, &batch->blocks[i], 1, 1);
+		if (err)
+			batch_drop(batch, i, err);
+	}
+}
+
+/*
+ * An entry that cannot be right counts as absent, but may look right when the
+ * image has grown. So whether another fill was faster is told by the bytes of
+ * the entry: its bytes stay then, and ours are lost.
+ */
+static int batch_drop_lost(struct batch *batch)
+{
+	struct incfs_disk_extent now[INCFS_EXTENT_BATCH];
+	u32 i;
+	int err;
+
+	lockdep_assert_held(&batch->node->map_lock);
+	if (batch->written == batch->node->written)
+		return 0;
+	err = incfs_blocks_read_entries(batch->node, batch->first, batch->count, now);
+	for (i = 0; !err && i < batch->count; i++)
+		if (batch->which & BIT(i) && memcmp(&now[i], &batch->before[i], sizeof(now[i])))
+			batch_drop(batch, i, 0);
+	return err;
+}
+
+static void batch_count(struct batch *batch)
+{
+	u64 bytes = 0;
+	u32 i;
+
+	for (i = 0; i < batch->count; i++) {
+		if (!(batch->which & BIT(i)))
+			continue;
+		count_stored(batch->node, batch->first + i, &batch->before[i],
+			     &batch->blocks[i].extent);
+		bytes += batch->blocks[i].extent.size;
+	}
+	incfs_count(batch->node->mnt, INCFS_STAT_BLOCKS_FILLED, hweight32(batch->which));
+	incfs_count(batch->node->mnt, INCFS_STAT_BYTES_FILLED, bytes);
+}
+
+static void batch_write_entries(struct batch *batch)
+{
+	struct incfs_disk_extent disk[INCFS_EXTENT_BATCH];
+	struct incfs_node *node = batch->node;
+	u32 i, n, written = 0;
+	int err;
+
+	mutex_lock(&node->map_lock);
+	err = batch_drop_lost(batch);
+	if (!err && batch->which)
+		err = reserve_map(node);
+	for (i = 0; i < batch->count; i += n) {
+		n = 1;
+		if (!(batch->which & BIT(i)))
+			continue;
+		if (err) {
+			batch_drop(batch, i, err);
+			continue;
+		}
+		for (n = 0; i + n < batch->count && batch->which & BIT(i + n); n++)
+			incfs_format_build_extent(&disk[n], &batch->blocks[i + n].extent);
+		written |= write_run(node, batch->first + i, n, disk, &batch->blocks[i]) << i;
+	}
+	batch->which = written;
+	batch_count(batch);
+	mutex_unlock(&node->map_lock);
+}
+
+void incfs_store_blocks(struct incfs_node *node, u32 first, struct incfs_new_block *blocks,
+			u32 count)
+{
+	struct batch batch = {
+		.node = node,
+		.blocks = blocks,
+		.first = first,
+		.count = count,
+		.which = GENMASK(count - 1, 0),
+	};
+	u32 i;
+
+	batch_look_up(&batch);
+	if (batch.which)
+		batch_write_data(&batch);
+	if (batch.which)
+		batch_write_entries(&batch);
+	for (i = 0; i < count; i++)
+		if (batch.which & BIT(i))
+			trace_incfs_block_filled(node, first + i, blocks[i].extent.size,
+						 blocks[i].extent.flags);
+	incfs_pending_complete(node, first, incfs_pending_find(node, first, count) & batch.which);
 }
 
 /* A block that failed its check where it lies is not to be had from there again. */
@@ -175,7 +296,7 @@ static bool can_share(struct incfs_node *from, u32 from_block, struct incfs_node
 static u32 share_batch(struct incfs_node *from, u32 from_block, struct incfs_node *to,
 		       u32 to_block, u32 count, struct incfs_extent *extents, int *err)
 {
-	struct incfs_disk_extent before[INCFS_EXTENT_BATCH];
+	struct incfs_disk_extent before[INCFS_EXTENT_BATCH], disk;
 	struct incfs_extent now;
 	u32 i, shared = 0;
 
@@ -186,7 +307,8 @@ static u32 share_batch(struct incfs_node *from, u32 from_block, struct incfs_nod
 		if (*err || now.size ||
 		    !can_share(from, from_block + i, to, to_block + i, &extents[i]))
 			continue;
-		*err = write_entry(to, to_block + i, &extents[i]);
+		incfs_format_build_extent(&disk, &extents[i]);
+		*err = reserve_map(to) ?: write_entries(to, to_block + i, 1, &disk);
 		if (*err)
 			continue;
 		count_stored(to, to_block + i, &before[i], &extents[i]);
@@ -201,7 +323,7 @@ static u32 share_batch(struct incfs_node *from, u32 from_block, struct incfs_nod
  * between two files in both directions.
  */
 int incfs_store_share(struct incfs_node *from, u32 from_block, struct incfs_node *to,
-		    u32 to_block, u32 count, u32 *shared)
+		      u32 to_block, u32 count, u32 *shared)
 {
 	struct incfs_extent extents[INCFS_EXTENT_BATCH];
 	int err;
@@ -215,11 +337,10 @@ int incfs_store_share(struct incfs_node *from, u32 from_block, struct incfs_node
 	mutex_lock(&to->map_lock);
 	*shared = share_batch(from, from_block, to, to_block, count, extents, &err);
 	mutex_unlock(&to->map_lock);
-	for (i = 0; i < count; i++) {
-		if (!(*shared & BIT(i)))
-			continue;
-		trace_incfs_block_filled(to, to_block + i, extents[i].size, extents[i].flags);
-		incfs_pending_complete(to, to_block + i);
-	}
+	for (i = 0; i < count; i++)
+		if (*shared & BIT(i))
+			trace_incfs_block_filled(to, to_block + i, extents[i].size,
+						 extents[i].flags);
+	incfs_pending_complete(to, to_block, incfs_pending_find(to, to_block, count) & *shared);
 	return err;
 }

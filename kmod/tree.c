@@ -35,7 +35,6 @@ static struct incfs_node *node_alloc(struct incfs_mount *mnt, u64 ino, u64 size,
 	if (S_ISREG(mode)) {
 		node->nr_blocks = incfs_format_blocks(size);
 		mutex_init(&node->map_lock);
-		node->writing = INCFS_NO_BLOCK;
 		xa_init(&node->bad);
 	} else if (S_ISDIR(mode)) {
 		xa_init(&node->names);

@@ -265,6 +265,82 @@ static void test_full(void)
 	umount("full");
 }
 
+/* Neighbours are stored together, whatever lies between them. */
+static void test_runs(void)
+{
+	char packed[48][LZ4_COMPRESSBOUND(BLOCK)], present[64];
+	__u64 ino = make_file(&fs, INCFS_ROOT_INODE, "runs", 64 * BLOCK);
+	__u32 filled, n = 0, i, raw = 0;
+	struct stat before, after;
+	bool right = true;
+	off_t sum = 0;
+
+	fill_raw(&fs, ino, 5, BLOCK);
+	fill_lz4(&fs, ino, 9, BLOCK);
+	for (i = 0; i < 48; i++) {
+		if (i == 11)
+			continue;
+		blocks[n] = fill_block(ino, i, data[n]);
+		/* What is stored already must not change. */
+		if (i == 5 || i == 9)
+			memset(data[n], 'x', BLOCK);
+		if (i == 20)
+			blocks[n].data = 8;
+		if (i % 3 == 1) {
+			blocks[n].len = LZ4_compress_default(data[n], packed[i], BLOCK,
+							     sizeof(packed[i]));
+			blocks[n].data = (unsigned long)packed[i];
+			blocks[n].compression = COMPRESSION_LZ4;
+		}
+		if (i != 5 && i != 9 && i != 20) {
+			sum += blocks[n].len;
+			raw += blocks[n].len == BLOCK;
+		}
+		n++;
+	}
+	stat(fs.image, &before);
+	is_int(try_batch(fs.cmd, blocks, n, &filled), 0, "a batch of runs, raw and LZ4");
+	is_int(filled, n - 1, "all but one are filled");
+	for (i = 0; i < n; i++)
+		right &= blocks[i].result == (blocks[i].block == 20 ? -EFAULT : 0);
+	ok(right, "the one in their middle that could not be read has its result");
+	stat(fs.image, &after);
+	/* Each piece begins at a block: of 48 there are two, or three where one ends early. */
+	ok(after.st_size - before.st_size <= sum + 4 * BLOCK,
+	   "they lie together in the image (%u raw)", raw);
+	show_present(&fs, ino, present, sizeof(present));
+	is_str(present, "0-10,12-19,21-47", "what was not handed over is absent");
+	for (i = 0; i < 48; i++)
+		right &= i == 11 || i == 20 || block_reads(&fs, "runs", ino, i, BLOCK);
+	ok(right, "each block reads as it was, those stored before as they were");
+	fs_cycle(&fs);
+	for (i = 0; i < 48; i++)
+		right &= i == 11 || i == 20 || block_reads(&fs, "runs", ino, i, BLOCK);
+	ok(right, "after a remount, too");
+}
+
+/* What a call hands over may have to be read from what it has handed over before. */
+static void test_own_data(void)
+{
+	__u64 ino = make_file(&fs, INCFS_ROOT_INODE, "own", 4 * BLOCK);
+	char *map, got[BLOCK];
+	__u32 filled;
+	int fd = fs_open(&fs, "own");
+
+	map = mmap(NULL, BLOCK, PROT_READ, MAP_SHARED, fd, 0);
+	madvise(map, BLOCK, MADV_RANDOM);
+	blocks[0] = fill_block(ino, 0, data[0]);
+	blocks[1] = fill_block(ino, 1, data[1]);
+	blocks[1].data = (unsigned long)map;
+	is_int(try_batch(fs.cmd, blocks, 2, &filled), 0,
+	       "the data of a block is that of its neighbour in the same call");
+	is_int(filled, 2, "both are filled");
+	ok(read_block(&fs, "own", 1, got) == BLOCK && is_expected(ino, 0, got, BLOCK),
+	   "and the second is as the first");
+	munmap(map, BLOCK);
+	close(fd);
+}
+
 /* A loader with a descriptor of its own; its exit code is 0 if all went well. */
 static pid_t fork_loader(__u64 ino, int number)
 {
@@ -279,7 +355,8 @@ static pid_t fork_loader(__u64 ino, int number)
 		return pid;
 	cmd = fs_open_cmd(&fs, O_RDWR);
 	for (i = 0; i < RACED; i++) {
-		index = number % 2 ? RACED - 1 - i : i;
+		/* Runs that overlap, and blocks one by one. */
+		index = number % 2 ? RACED - 1 - i : (i + 5 * number) % RACED;
 		blocks[i] = fill_block(ino, index, data[i]);
 		if (number % 3)
 			continue;
@@ -340,6 +417,8 @@ int main(void)
 	test_many();
 	test_credentials();
 	test_killed();
+	test_runs();
+	test_own_data();
 	test_loaders();
 	fs_unmount(&fs);
 	test_full();

@@ -261,8 +261,49 @@ void fill_lz4(const struct test_fs *fs, __u64 ino, __u32 index, __u32 len)
 
 void fill_blocks(const struct test_fs *fs, __u64 ino, __u32 first, __u32 count)
 {
-	for (; count; first++, count--)
-		fill_raw(fs, ino, first, BLOCK);
+	static char data[FILL_RUN][BLOCK] __attribute__((aligned(8)));
+	struct incfs_new_data_block blocks[FILL_RUN];
+	__u32 n, i;
+
+	for (; count; first += n, count -= n) {
+		n = count < FILL_RUN ? count : FILL_RUN;
+		for (i = 0; i < n; i++) {
+			expected_block(ino, first + i, data[i]);
+			blocks[i] = raw_block(ino, first + i, data[i], BLOCK);
+		}
+		if (write(fs->cmd, blocks, n * sizeof(blocks[0])) != (ssize_t)(n * sizeof(blocks[0])))
+			bail_out("fill %u blocks from %u of inode %llu", n, first, ino);
+	}
+}
+
+void fill_run(const struct test_fs *fs, __u64 ino, __u64 size, __u32 first, __u32 count)
+{
+	char data[BLOCK] __attribute__((aligned(8)));
+	char stored[FILL_RUN][LZ4_COMPRESSBOUND(BLOCK)];
+	struct incfs_fill_block blocks[FILL_RUN] = {};
+	struct incfs_fill fill = { .blocks = (unsigned long)blocks, .count = count };
+	__u64 left;
+	__u32 i;
+
+	if (count > FILL_RUN)
+		bail_out("a run of %u", count);
+	for (i = 0; i < count; i++) {
+		left = size - (first + i) * (__u64)BLOCK;
+		expected_block(ino, first + i, data);
+		blocks[i].ino = ino;
+		blocks[i].block = first + i;
+		blocks[i].data = (unsigned long)stored[i];
+		blocks[i].len = left < BLOCK ? left : BLOCK;
+		if ((ino + first + i) % 3) {
+			memcpy(stored[i], data, blocks[i].len);
+			continue;
+		}
+		blocks[i].compression = COMPRESSION_LZ4;
+		blocks[i].len = LZ4_compress_default(data, stored[i], blocks[i].len,
+						     sizeof(stored[i]));
+	}
+	if (ioctl(fs->cmd, INCFS_IOC_FILL, &fill) || fill.filled != count)
+		bail_out("fill a run of %u from %u of inode %llu", count, first, ino);
 }
 
 void drop_cached(const struct test_fs *fs, const char *name)

@@ -86,6 +86,9 @@ int try_fill(int cmd, const struct incfs_new_data_block *block);
 void fill_raw(const struct test_fs *fs, __u64 ino, __u32 block, __u32 len);
 void fill_lz4(const struct test_fs *fs, __u64 ino, __u32 block, __u32 len);
 void fill_blocks(const struct test_fs *fs, __u64 ino, __u32 first, __u32 count);
+/* In one call: raw and LZ4 blocks of a file of @size bytes, at most FILL_RUN. */
+#define FILL_RUN 32
+void fill_run(const struct test_fs *fs, __u64 ino, __u64 size, __u32 first, __u32 count);
 /* Forget what the page cache has of a file. */
 void drop_cached(const struct test_fs *fs, const char *name);
 /* Read one block past the page cache; as pread(2). */
