@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
@@ -37,6 +38,21 @@ void bench_figure(const char *group, const char *setup, const char *measure, dou
 	printf("{\"group\": \"%s\", \"setup\": \"%s\", \"measure\": \"%s\", \"value\": %.3f}\n",
 	       group, setup, measure, value);
 	fflush(stdout);
+}
+
+__u64 bench_fill(int cmd, struct incfs_fill_block *blocks, __u32 nr, __u32 batch)
+{
+	struct incfs_fill fill = {};
+	__u64 start = bench_now();
+	__u32 at;
+
+	for (at = 0; at < nr; at += fill.count) {
+		fill.blocks = (unsigned long)(blocks + at);
+		fill.count = nr - at < batch ? nr - at : batch;
+		if (ioctl(cmd, INCFS_IOC_FILL, &fill) || fill.filled != fill.count)
+			bail_out("INCFS_IOC_FILL");
+	}
+	return bench_now() - start;
 }
 
 static char buffer[CHUNK];

@@ -9,6 +9,7 @@
 #ifndef INCFS_TESTS_BENCH_H
 #define INCFS_TESTS_BENCH_H
 
+#include <linux/incrementalfs.h>
 #include <linux/types.h>
 
 #define BENCH_BLOCK 4096
@@ -31,6 +32,9 @@ void bench_figure(const char *group, const char *setup, const char *measure, dou
  * time; until the next call.
  */
 const __u32 *bench_order(__u32 nr);
+
+/* Nanoseconds that INCFS_IOC_FILL takes for @nr blocks, @batch in each call. */
+__u64 bench_fill(int cmd, struct incfs_fill_block *blocks, __u32 nr, __u32 batch);
 
 /*
  * A way to read a file, with what it is called when cold and when warm; read()

@@ -131,22 +131,22 @@ static void tear_down(const struct test_fs *fs, const struct setup *setup, struc
 static __u64 fill_file(const struct test_fs *fs, __u64 ino, const char *bytes, __u64 len,
 		       __u32 batch)
 {
-	struct incfs_fill_block blocks[BATCH_MAX];
-	struct incfs_fill fill = { .blocks = (unsigned long)blocks };
-	__u64 start = bench_now(), at = 0;
+	__u32 nr = len / BLOCK, i;
+	struct incfs_fill_block *blocks = calloc(nr, sizeof(*blocks));
+	__u64 took;
 
-	while (at < len) {
-		for (fill.count = 0; fill.count < batch && at < len; at += BLOCK)
-			blocks[fill.count++] = (struct incfs_fill_block) {
-				.ino = ino,
-				.block = at / BLOCK,
-				.len = BLOCK,
-				.data = (unsigned long)bytes + at,
-			};
-		if (ioctl(fs->cmd, INCFS_IOC_FILL, &fill) || fill.filled != fill.count)
-			bail_out("INCFS_IOC_FILL");
-	}
-	return bench_now() - start;
+	if (!blocks)
+		bail_out("memory");
+	for (i = 0; i < nr; i++)
+		blocks[i] = (struct incfs_fill_block) {
+			.ino = ino,
+			.block = i,
+			.len = BLOCK,
+			.data = (unsigned long)bytes + (__u64)i * BLOCK,
+		};
+	took = bench_fill(fs->cmd, blocks, nr, batch);
+	free(blocks);
+	return took;
 }
 
 static const char *map_input(const char *path)
