@@ -35,7 +35,7 @@ export TESTS KERNELS
 
 .PHONY: all native modules user policies testprogs install uninstall
 .PHONY: check check-native check-debug check-long demo shell clean help FORCE
-.PHONY: bench bench-quick
+.PHONY: bench bench-quick bench-native
 .DELETE_ON_ERROR:
 
 all: native		## build for the running kernel, here
@@ -116,6 +116,10 @@ bench:			## the benchmark, in guests, half an hour; writes docs/benchmarks.md
 
 bench-quick:		## the read path and its peers alone, in less than five minutes
 	@tests/vm/bench --quick
+
+bench-native: native	## the same on the running kernel, with wall time (root; DIR=/var/tmp)
+	+@$(MAKE) --no-print-directory modules user policies benchprogs
+	@O=$(O) tests/bench/native "$(DIR)"
 
 shell:			## a shell in a guest (KERNEL=7)
 	@tests/vm/boot $(if $(KERNEL),-k $(KERNEL))
