@@ -46,15 +46,16 @@ make_image()
 	sync
 }
 
-# make_parts: a tree for the readers of tests/bench/scaling.c
+# make_parts MIB: a tree for the readers of tests/bench/scaling.c: parts of so many
+# MiB, which are not the same, and a file four times as large
 make_parts()
 {
 	local original i
 	original=$(library)
 	mkdir -p "$tree"
-	head -c 64M "$original" > "$tree/file"
+	head -c $((4 * $1))M "$original" > "$tree/file"
 	for i in {0..7}; do
-		head -c $((16 + i * 6))M "$original" | tail -c 16M > "$tree/part-$i"
+		head -c $(((i + 3) * $1 * 512))K "$original" | tail -c "$1M" > "$tree/part-$i"
 	done
 	sync
 }

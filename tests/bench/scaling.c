@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * What readers get done side by side: scaling DIR SUFFIX, or scaling --cold|--warm
- * DIR, which has the most readers read so and prints nothing.
+ * DIR, which has as many as there are processors read so and prints nothing.
  *
  * They read 4 KiB at a time, each on a processor of its own: files of their own,
  * DIR/part-0 and so on, or each its part of DIR/file. The figures are what all of
@@ -145,6 +145,7 @@ static void measure(const char *suffix)
 
 int main(int argc, char **argv)
 {
+	int cpus = sysconf(_SC_NPROCESSORS_ONLN);
 	bool cold, warm;
 
 	if (argc != 3) {
@@ -155,8 +156,9 @@ int main(int argc, char **argv)
 	warm = !strcmp(argv[1], "--warm");
 	dir = argv[1 + (cold || warm)];
 	if (cold || warm) {
-		run_readers(READERS, false, warm);
-		run_readers(READERS, true, warm);
+		cpus = cpus < READERS ? cpus : READERS;
+		run_readers(cpus, false, warm);
+		run_readers(cpus, true, warm);
 	} else {
 		measure(argv[2]);
 	}
