@@ -7,7 +7,10 @@
  */
 #include <linux/bitops.h>
 #include <linux/fs.h>
+#include <linux/highmem.h>
 #include <linux/log2.h>
+#include <linux/lz4.h>
+#include <linux/pagemap.h>
 #include <linux/slab.h>
 
 #include "internal.h"
@@ -257,6 +260,72 @@ static void batch_write_entries(struct batch *batch)
 	mutex_unlock(&node->map_lock);
 }
 
+/* As reading it back would; false when that would find it damaged. */
+static bool expand_block(const struct incfs_new_block *from, u32 len, void *page)
+{
+	if (from->extent.flags & INCFS_EXTENT_LZ4) {
+		if (LZ4_decompress_safe(from->buf, page, from->extent.size, len) != len)
+			return false;
+	} else {
+		len = min_t(u32, len, from->extent.size);
+		memcpy(page, from->buf, len);
+	}
+	memset(page + len, 0, INCFS_BLOCK_SIZE - len);
+	return true;
+}
+
+/*
+ * A page that is locked is left to who has it, as the other way round a fill would
+ * wait for a reader. One that there is no memory for is left to its reader, too.
+ */
+static void show_block(struct address_space *mapping, const struct incfs_new_block *block,
+		       u32 index, u32 len)
+{
+	struct folio *folio = __filemap_get_folio(mapping, index,
+						  FGP_LOCK | FGP_CREAT | FGP_NOWAIT,
+						  mapping_gfp_mask(mapping));
+	bool shown;
+	void *page;
+
+	if (IS_ERR(folio))
+		return;
+	if (folio_test_uptodate(folio) || folio_test_large(folio)) {
+		folio_unlock(folio);
+	} else {
+		page = kmap_local_folio(folio, 0);
+		shown = expand_block(block, len, page);
+		kunmap_local(page);
+		flush_dcache_folio(folio);
+		folio_end_read(folio, shown);
+	}
+	folio_put(folio);
+}
+
+/*
+ * Put blocks that are waited for where their readers are going to look, so that
+ * these need not read them back. But a policy that decides on reads is to be asked
+ * about this one again. No lock is held: the last reference to the inode may go.
+ */
+static void batch_show(struct batch *batch, u32 which)
+{
+	struct incfs_node *node = batch->node;
+	struct inode *inode;
+	u32 i;
+
+	if (!which || PAGE_SIZE >> INCFS_BLOCK_SHIFT > 1 ||
+	    incfs_policy_wants(&node->mnt->policy, INCFS_CALL_PRESENCE))
+		return;
+	inode = ilookup(node->mnt->sb, node->ino);
+	if (!inode)
+		return;
+	for (; which; which &= which - 1) {
+		i = __ffs(which);
+		show_block(inode->i_mapping, &batch->blocks[i], batch->first + i,
+			   incfs_block_len(node, batch->first + i));
+	}
+	iput(inode);
+}
+
 void incfs_store_blocks(struct incfs_node *node, u32 first, struct incfs_new_block *blocks,
 			u32 count)
 {
@@ -267,7 +336,7 @@ void incfs_store_blocks(struct incfs_node *node, u32 first, struct incfs_new_blo
 		.count = count,
 		.which = GENMASK(count - 1, 0),
 	};
-	u32 i;
+	u32 i, waited;
 
 	batch_look_up(&batch);
 	if (batch.which)
@@ -278,7 +347,9 @@ void incfs_store_blocks(struct incfs_node *node, u32 first, struct incfs_new_blo
 		if (batch.which & BIT(i))
 			trace_incfs_block_filled(node, first + i, blocks[i].extent.size,
 						 blocks[i].extent.flags);
-	incfs_pending_complete(node, first, incfs_pending_find(node, first, count) & batch.which);
+	waited = incfs_pending_find(node, first, count) & batch.which;
+	batch_show(&batch, waited);
+	incfs_pending_complete(node, first, waited);
 }
 
 /* A block that failed its check where it lies is not to be had from there again. */

@@ -646,6 +646,79 @@ static void test_two_mounts(void)
 	close(cmd);
 }
 
+static __u64 blocks_read(const struct test_fs *of)
+{
+	struct incfs_stats stats;
+
+	if (ioctl(of->cmd, INCFS_IOC_GET_STATS, &stats))
+		bail_out("GET_STATS");
+	return stats.blocks_read;
+}
+
+/* What a reader waits for it finds in the page cache, and does not read back. */
+static void test_shown(enum read_how how)
+{
+	static const char *const what[] = { "a raw block", "an LZ4 block", "a tail" };
+	struct incfs_pending_read_info info;
+	struct reader readers[3];
+	struct test_fs shown;
+	__u64 ino, before;
+	int fd, i;
+
+	fs_mount_new(&shown, how == READ_MAPPED ? "shown-map" : "shown", "read_timeout_ms=0");
+	ino = make_file(&shown, INCFS_ROOT_INODE, "file", 6 * BLOCK + 100);
+	fd = fs_open_cmd(&shown, O_RDONLY);
+	before = blocks_read(&shown);
+	for (i = 0; i < 3; i++) {
+		reader_start(&readers[i], &shown, "file", 3 * i, how);
+		take_pending(fd, &info, 1);
+	}
+	fill_raw(&shown, ino, 0, BLOCK);
+	fill_lz4(&shown, ino, 3, BLOCK);
+	fill_raw(&shown, ino, 6, 100);
+	for (i = 0; i < 3; i++) {
+		reader_join(&readers[i]);
+		ok(readers[i].got > 0 && is_expected(ino, 3 * i, readers[i].data, i < 2 ? BLOCK : 100),
+		   "%s: %s that was waited for is right", how_name(how), what[i]);
+	}
+	is_int(blocks_read(&shown), before, "%s: none was read back", how_name(how));
+	drop_cached(&shown, "file");
+	for (i = 0; i < 3; i++)
+		ok(block_reads(&shown, "file", ino, 3 * i, i < 2 ? BLOCK : 100),
+		   "%s: %s is stored as well", how_name(how), what[i]);
+	close(fd);
+	fs_unmount(&shown);
+}
+
+/* What does not expand as it should is shown to nobody. */
+static void test_not_shown(enum read_how how)
+{
+	char junk[BLOCK] = "no LZ4 block";
+	struct incfs_new_data_block block;
+	struct incfs_pending_read_info info;
+	struct reader reader;
+	struct test_fs shown;
+	__u64 ino;
+	int fd;
+
+	fs_mount_new(&shown, how == READ_MAPPED ? "junk-map" : "junk", "read_timeout_ms=0");
+	ino = make_file(&shown, INCFS_ROOT_INODE, "file", 2 * BLOCK);
+	fd = fs_open_cmd(&shown, O_RDONLY);
+	reader_start(&reader, &shown, "file", 0, how);
+	take_pending(fd, &info, 1);
+	block = raw_block(ino, 0, junk, sizeof(junk));
+	block.compression = COMPRESSION_LZ4;
+	is_int(try_fill(shown.cmd, &block), 0, "%s: a block that expands to nothing is taken",
+	       how_name(how));
+	take_pending(fd, &info, 1);
+	ok(!reader_done(&reader), "%s: but its reader waits again", how_name(how));
+	fill_raw(&shown, ino, 0, BLOCK);
+	is_int(reader_join(&reader), BLOCK, "%s: until it is supplied", how_name(how));
+	ok(is_expected(ino, 0, reader.data, BLOCK), "%s: and right", how_name(how));
+	close(fd);
+	fs_unmount(&shown);
+}
+
 int main(void)
 {
 	enum read_how how;
@@ -661,6 +734,8 @@ int main(void)
 		test_remount(how);
 		test_killed(how);
 		test_signals(how);
+		test_shown(how);
+		test_not_shown(how);
 	}
 	test_remount_race();
 	test_part();

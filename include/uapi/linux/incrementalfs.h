@@ -72,6 +72,8 @@ struct incfs_pending_read_info {
  *
  * write(2) on ".cmd" takes an array of these and returns how many whole
  * structures were taken, times their size; the error only if the first failed.
+ * Neighbours are stored together: when the image's file system fails one of them,
+ * others after it may be stored all the same, and are present when tried again.
  * A block that is present already is ignored without an error.
  *
  * Errors: E2BIG data_len too large; EINVAL data_len is 0, too large for an
