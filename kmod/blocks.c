@@ -44,8 +44,8 @@ int incfs_blocks_read_entries(struct incfs_node *node, u32 first, u32 count,
 		memset(disk, 0, count * sizeof(*disk));
 		return 0;
 	}
-	return incfs_image_pread(&node->mnt->image, disk, count * sizeof(*disk),
-				 map_offset + incfs_format_map_size(first));
+	return incfs_image_pread_cached(&node->mnt->image, disk, count * sizeof(*disk),
+					map_offset + incfs_format_map_size(first));
 }
 
 /*
@@ -74,7 +74,7 @@ static int read_stable_entries(struct incfs_node *node, u32 first, u32 count,
 void incfs_blocks_parse_entry(struct incfs_node *node, u32 block,
 			      const struct incfs_disk_extent *disk, struct incfs_extent *extent)
 {
-	incfs_format_parse_extent(disk, incfs_image_size(&node->mnt->image), extent);
+	incfs_format_parse_extents(disk, 1, incfs_image_size(&node->mnt->image), extent);
 	if (incfs_blocks_is_bad(node, block, extent))
 		extent->size = 0;
 }
@@ -82,7 +82,8 @@ void incfs_blocks_parse_entry(struct incfs_node *node, u32 block,
 int incfs_blocks_lookup(struct incfs_node *node, u32 first, u32 count,
 			struct incfs_extent *extents)
 {
-	struct incfs_disk_extent disk[INCFS_EXTENT_BATCH];
+	/* Zeroing it, for safety of the stack, would cost more than parsing it does. */
+	struct incfs_disk_extent disk[INCFS_EXTENT_BATCH] __uninitialized;
 	u64 writing;
 	int err;
 	u32 i;
@@ -90,11 +91,13 @@ int incfs_blocks_lookup(struct incfs_node *node, u32 first, u32 count,
 	err = read_stable_entries(node, first, count, disk, &writing);
 	if (err)
 		return err;
-	for (i = 0; i < count; i++) {
-		incfs_blocks_parse_entry(node, first + i, &disk[i], &extents[i]);
-		if (incfs_is_writing(writing, first + i))
+	incfs_format_parse_extents(disk, count, incfs_image_size(&node->mnt->image), extents);
+	if (!writing && xa_empty(&node->bad))
+		return 0;
+	for (i = 0; i < count; i++)
+		if (incfs_is_writing(writing, first + i) ||
+		    incfs_blocks_is_bad(node, first + i, &extents[i]))
 			extents[i].size = 0;
-	}
 	return 0;
 }
 
@@ -135,78 +138,77 @@ int incfs_blocks_find_absent(struct incfs_node *node, u32 first, u32 end, u32 *s
 	return run;
 }
 
-/*
- * Count the block as absent from now on. One that was supplied again meanwhile
- * lies elsewhere, and is none the worse for it.
- */
-static int mark_bad(struct incfs_node *node, u32 block, const struct incfs_extent *failed)
+/* One that was supplied again meanwhile lies elsewhere, and is none the worse for it. */
+int incfs_blocks_damaged(struct incfs_node *node, u32 block, const struct incfs_extent *extent)
 {
-	void *mark = bad_mark(failed), *old;
+	unsigned long *checked = incfs_blocks_checked(node, block, false);
+	void *mark = bad_mark(extent), *old;
 
 	incfs_warn(node->mnt, "inode %llu, block %u: stored bytes at offset %llu are damaged",
-		   node->ino, block, failed->offset);
+		   node->ino, block, extent->offset);
 	incfs_count(node->mnt, INCFS_STAT_BLOCKS_DAMAGED, 1);
+	if (checked)
+		clear_bit(block % INCFS_CHECKED_BATCH, checked);
 	old = xa_store(&node->bad, block, mark, GFP_KERNEL);
 	if (xa_is_err(old))
 		return xa_err(old);
 	if (old != mark)
-		atomic64_sub(failed->size, &node->stored);
-	return 0;
+		atomic64_sub(extent->size, &node->stored);
+	return -EBADMSG;
 }
 
-/* A client may store a whole page for the tail: what lies past it is not shown. */
-static int read_raw(struct incfs_node *node, u32 block, const struct incfs_extent *extent,
-		    void *page)
-{
-	u32 len = min_t(u32, extent->size, incfs_block_len(node, block));
-	int err;
-
-	err = incfs_image_pread(&node->mnt->image, page, extent->size, extent->offset);
-	if (err)
-		return err;
-	if (incfs_crc(page, extent->size) != extent->crc)
-		return -EBADMSG;
-	memset(page + len, 0, INCFS_BLOCK_SIZE - len);
-	return 0;
-}
-
-static int read_lz4(struct incfs_node *node, u32 block, const struct incfs_extent *extent,
-		    void *page)
+int incfs_blocks_expand(struct incfs_node *node, u32 block, const struct incfs_extent *extent,
+			const void *stored, void *page)
 {
 	u32 len = incfs_block_len(node, block);
-	void *stored;
-	int err;
 
-	stored = kmalloc(extent->size, GFP_KERNEL);
-	if (!stored)
-		return -ENOMEM;
-	err = incfs_image_pread(&node->mnt->image, stored, extent->size, extent->offset);
-	if (err)
-		goto out_free;
-	err = -EBADMSG;
-	if (incfs_crc(stored, extent->size) != extent->crc)
-		goto out_free;
-	if (LZ4_decompress_safe(stored, page, extent->size, len) != len)
-		goto out_free;
+	if (extent->flags & INCFS_EXTENT_LZ4) {
+		if (LZ4_decompress_safe(stored, page, extent->size, len) != len)
+			return incfs_blocks_damaged(node, block, extent);
+	} else {
+		len = min_t(u32, extent->size, len);
+		memcpy(page, stored, len);
+	}
 	memset(page + len, 0, INCFS_BLOCK_SIZE - len);
-	err = 0;
-out_free:
-	kfree(stored);
-	return err;
+	return 0;
 }
 
 int incfs_blocks_read(struct incfs_node *node, u32 block, const struct incfs_extent *extent,
 		      void *page)
 {
+	void *stored = kmalloc(extent->size, GFP_KERNEL);
 	int err;
 
-	if (extent->flags & INCFS_EXTENT_LZ4)
-		err = read_lz4(node, block, extent, page);
-	else
-		err = read_raw(node, block, extent, page);
-	if (err != -EBADMSG)
-		return err;
-	return mark_bad(node, block, extent) ?: -EBADMSG;
+	if (!stored)
+		return -ENOMEM;
+	err = incfs_image_pread(&node->mnt->image, stored, extent->size, extent->offset);
+	if (!err && incfs_crc(stored, extent->size) != extent->crc)
+		err = incfs_blocks_damaged(node, block, extent);
+	if (!err)
+		err = incfs_blocks_expand(node, block, extent, stored, page);
+	kfree(stored);
+	return err;
+}
+
+/*
+ * One bit a block, INCFS_CHECKED_BATCH of them in a page, which is made when the
+ * first of them is set. A lack of memory costs another check.
+ */
+unsigned long *incfs_blocks_checked(struct incfs_node *node, u32 block, bool create)
+{
+	unsigned long index = block / INCFS_CHECKED_BATCH;
+	unsigned long *bits = xa_load(&node->checked, index), *other;
+
+	if (bits || !create)
+		return bits;
+	bits = kzalloc(INCFS_CHECKED_BATCH / BITS_PER_BYTE, GFP_KERNEL_ACCOUNT);
+	if (!bits)
+		return NULL;
+	other = xa_cmpxchg(&node->checked, index, NULL, bits, GFP_KERNEL_ACCOUNT);
+	if (!other)
+		return bits;
+	kfree(bits);
+	return xa_is_err(other) ? NULL : other;
 }
 
 /*
@@ -230,7 +232,7 @@ static int count_blocks(struct incfs_node *node)
 			return err;
 		before = sum;
 		for (i = 0; i < n; i++) {
-			incfs_format_parse_extent(&disk[i], size, &extent);
+			incfs_format_parse_extents(&disk[i], 1, size, &extent);
 			sum += extent.size;
 		}
 		first += n;
@@ -258,4 +260,15 @@ int incfs_blocks_stored(struct incfs_node *node, u64 *bytes)
 	/* An entry may have pointed outside the image, and into it when that has grown. */
 	*bytes = max_t(s64, atomic64_read(&node->stored), 0);
 	return err;
+}
+
+void incfs_blocks_destroy(struct incfs_node *node)
+{
+	unsigned long *checked;
+	unsigned long index;
+
+	xa_for_each(&node->checked, index, checked)
+		kfree(checked);
+	xa_destroy(&node->checked);
+	xa_destroy(&node->bad);
 }

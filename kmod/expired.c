@@ -13,6 +13,7 @@
  * lost: read_folio() knows by the list that it was called by a fault, which is
  * taken again and then waits as above.
  */
+#include <linux/hash.h>
 #include <linux/jiffies.h>
 #include <linux/sched.h>
 
@@ -54,34 +55,49 @@ bool incfs_expired_take(const struct incfs_access *access)
 	return found;
 }
 
+static struct incfs_faults *faults_of_current(struct incfs_mount *mnt)
+{
+	return &mnt->faults[hash_ptr(current, INCFS_FAULTS_BITS)];
+}
+
 void incfs_faulting_begin(struct incfs_mount *mnt, struct incfs_faulting *faulting)
 {
-	unsigned long flags;
+	struct incfs_faults *faults = faults_of_current(mnt);
 
 	faulting->task = current;
-	spin_lock_irqsave(&mnt->pending_lock, flags);
-	list_add(&faulting->list, &mnt->faulting);
-	spin_unlock_irqrestore(&mnt->pending_lock, flags);
+	spin_lock(&faults->lock);
+	list_add(&faulting->list, &faults->list);
+	spin_unlock(&faults->lock);
 }
 
 void incfs_faulting_end(struct incfs_mount *mnt, struct incfs_faulting *faulting)
 {
-	unsigned long flags;
+	struct incfs_faults *faults = faults_of_current(mnt);
 
-	spin_lock_irqsave(&mnt->pending_lock, flags);
+	spin_lock(&faults->lock);
 	list_del(&faulting->list);
-	spin_unlock_irqrestore(&mnt->pending_lock, flags);
+	spin_unlock(&faults->lock);
 }
 
 bool incfs_faulting_is(struct incfs_mount *mnt)
 {
+	struct incfs_faults *faults = faults_of_current(mnt);
 	struct incfs_faulting *faulting;
-	unsigned long flags;
 	bool found = false;
 
-	spin_lock_irqsave(&mnt->pending_lock, flags);
-	list_for_each_entry(faulting, &mnt->faulting, list)
+	spin_lock(&faults->lock);
+	list_for_each_entry(faulting, &faults->list, list)
 		found |= faulting->task == current;
-	spin_unlock_irqrestore(&mnt->pending_lock, flags);
+	spin_unlock(&faults->lock);
 	return found;
+}
+
+void incfs_expired_setup(struct incfs_mount *mnt)
+{
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(mnt->faults); i++) {
+		spin_lock_init(&mnt->faults[i].lock);
+		INIT_LIST_HEAD(&mnt->faults[i].list);
+	}
 }

@@ -328,27 +328,33 @@ int incfs_format_parse_record(const void *buf, size_t size, __u64 offset, __u64 
 	}
 }
 
-void incfs_format_parse_extent(const struct incfs_disk_extent *disk, __u64 image_size,
-			       struct incfs_extent *extent)
+static void parse_extent(const struct incfs_disk_extent *disk, __u64 image_size,
+			 struct incfs_extent *extent)
 {
 	__u64 offset = (__u64)le16_to_cpu(disk->me_data_offset_hi) << 32 |
 		       le32_to_cpu(disk->me_data_offset_lo);
 	__u16 size = le16_to_cpu(disk->me_data_size);
 	__u16 flags = le16_to_cpu(disk->me_flags);
 
-	memset(extent, 0, sizeof(*extent));
-	if (offset < sizeof(struct incfs_disk_super) || !size)
-		return;
-	if (flags & ~INCFS_EXTENT_LZ4)
-		return;
-	if (size > (flags & INCFS_EXTENT_LZ4 ? INCFS_STORED_MAX : INCFS_BLOCK_SIZE))
-		return;
-	if (offset > image_size || image_size - offset < size)
-		return;
 	extent->offset = offset;
 	extent->crc = le32_to_cpu(disk->me_data_crc);
 	extent->size = size;
 	extent->flags = flags;
+	if (flags & ~INCFS_EXTENT_LZ4 || offset < sizeof(struct incfs_disk_super))
+		extent->size = 0;
+	if (size > (flags & INCFS_EXTENT_LZ4 ? INCFS_STORED_MAX : INCFS_BLOCK_SIZE))
+		extent->size = 0;
+	if (offset > image_size || image_size - offset < size)
+		extent->size = 0;
+}
+
+void incfs_format_parse_extents(const struct incfs_disk_extent *disk, __u32 count,
+				__u64 image_size, struct incfs_extent *extents)
+{
+	__u32 i;
+
+	for (i = 0; i < count; i++)
+		parse_extent(&disk[i], image_size, &extents[i]);
 }
 
 static bool is_zero(const void *buf, size_t len)

@@ -256,11 +256,11 @@ bool incfs_format_next_item(const void **items, size_t *len, struct incfs_item *
 /* Check a name; *why says what is wrong with it. */
 int incfs_format_check_name(const char *name, size_t len, const char **why);
 /*
- * Decode a block-map entry. One that is empty, or that cannot be right
- * (outside the image, unknown flags), gives @extent->size 0: absent.
+ * Decode @count block-map entries. One that is empty, or that cannot be right
+ * (outside the image, unknown flags), gets a size of 0: absent.
  */
-void incfs_format_parse_extent(const struct incfs_disk_extent *disk, __u64 image_size,
-			       struct incfs_extent *extent);
+void incfs_format_parse_extents(const struct incfs_disk_extent *disk, __u32 count,
+				__u64 image_size, struct incfs_extent *extents);
 
 /*
  * Builders: fill @disk in whole, its CRC included, as the last record. The CRC

@@ -15,9 +15,12 @@
 #include <linux/errseq.h>
 #include <linux/file.h>
 #include <linux/fs.h>
+#include <linux/highmem.h>
 #include <linux/mount.h>
+#include <linux/pagemap.h>
 #include <linux/slab.h>
 #include <linux/statfs.h>
+#include <linux/swap.h>
 #include <linux/uio.h>
 
 #include "internal.h"
@@ -55,6 +58,51 @@ static int image_transfer(struct incfs_image *image, void *buf, size_t len, u64 
 int incfs_image_pread(struct incfs_image *image, void *buf, size_t len, u64 offset)
 {
 	return image_transfer(image, buf, len, offset, false);
+}
+
+int incfs_image_pread_cached(struct incfs_image *image, void *buf, size_t len, u64 offset)
+{
+	struct address_space *mapping = image->file->f_mapping;
+	struct folio *folio;
+	bool found;
+	size_t n;
+
+	if (len > incfs_image_size(image) || offset > incfs_image_size(image) - len)
+		return -EIO;
+	for (; len; buf += n, offset += n, len -= n) {
+		n = min_t(size_t, len, PAGE_SIZE - offset_in_page(offset));
+		folio = filemap_get_folio(mapping, offset >> PAGE_SHIFT);
+		if (IS_ERR(folio))
+			break;
+		found = folio_test_uptodate(folio);
+		if (found) {
+			memcpy_from_folio(buf, folio, offset_in_folio(folio, offset), n);
+			folio_mark_accessed(folio);
+		}
+		folio_put(folio);
+		if (!found)
+			break;
+	}
+	return len ? incfs_image_pread(image, buf, len, offset) : 0;
+}
+
+int incfs_image_read_iter(struct incfs_image *image, struct iov_iter *iter, u64 offset)
+{
+	const struct cred *old = override_creds(image->cred);
+	struct kiocb iocb;
+	ssize_t n = 0;
+
+	init_sync_kiocb(&iocb, image->file);
+	iocb.ki_pos = offset;
+	while (iov_iter_count(iter)) {
+		n = vfs_iocb_iter_read(image->file, &iocb, iter);
+		if (n <= 0)
+			break;
+	}
+	revert_creds(old);
+	if (!iov_iter_count(iter))
+		return 0;
+	return n ?: -EIO;
 }
 
 int incfs_image_pwrite(struct incfs_image *image, const void *buf, size_t len, u64 offset)
@@ -122,14 +170,27 @@ static int image_claim(struct incfs_image *image)
 	return err;
 }
 
+/* How direct reads are to be aligned; 0: there are none, or they may have to wait (io.c). */
+static u32 direct_align(const struct file *file)
+{
+	struct kstat stat;
+
+	if (!(file->f_mode & FMODE_CAN_ODIRECT) || !(file->f_mode & FMODE_NOWAIT))
+		return 0;
+	if (vfs_getattr_nosec(&file->f_path, &stat, STATX_DIOALIGN, 0) ||
+	    !(stat.result_mask & STATX_DIOALIGN))
+		return INCFS_BLOCK_SIZE;
+	return stat.dio_offset_align > INCFS_BLOCK_SIZE ? 0 : stat.dio_offset_align;
+}
+
 int incfs_image_open(struct incfs_image *image, const struct file *given)
 {
 	bool write = (given->f_mode & FMODE_WRITE) && !__mnt_is_readonly(given->f_path.mnt);
 	int err;
 
 	image->cred = get_current_cred();
-	image->file = dentry_open(&given->f_path, (write ? O_RDWR : O_RDONLY) | O_LARGEFILE,
-				  image->cred);
+	image->file = dentry_open(&given->f_path, (write ? O_RDWR : O_RDONLY) |
+				  O_LARGEFILE | O_NOATIME, image->cred);
 	if (IS_ERR(image->file)) {
 		err = PTR_ERR(image->file);
 		goto err_put_cred;
@@ -139,6 +200,7 @@ int incfs_image_open(struct incfs_image *image, const struct file *given)
 		goto err_put_file;
 	mutex_init(&image->append_lock);
 	image->end = incfs_image_size(image);
+	image->direct_align = direct_align(image->file);
 	return 0;
 
 err_put_file:

@@ -126,6 +126,8 @@ static void init_node_inode(struct inode *inode, struct incfs_node *node)
 	inode->i_op = &file_iops;
 	inode->i_fop = &incfs_file_fops;
 	inode->i_mapping->a_ops = &incfs_file_aops;
+	/* No folio has more blocks than are read together. */
+	mapping_set_folio_order_range(inode->i_mapping, 0, INCFS_FOLIO_ORDER_MAX);
 }
 
 struct inode *incfs_inode_get(struct super_block *sb, struct incfs_node *node)

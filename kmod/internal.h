@@ -10,7 +10,10 @@
 #include <linux/fs.h>
 #include <linux/hashtable.h>
 #include <linux/kobject.h>
+#include <linux/log2.h>
 #include <linux/mutex.h>
+#include <linux/pagemap.h>
+#include <linux/percpu_counter.h>
 #include <linux/rhashtable-types.h>
 #include <linux/rwsem.h>
 #include <linux/spinlock.h>
@@ -30,11 +33,17 @@
 #define INCFS_DEFAULT_CMD_MODE 0600
 #define INCFS_PENDING_BITS 8
 #define INCFS_EXPIRED_MAX 64
+#define INCFS_FAULTS_BITS 4
 #define INCFS_AHEAD_MAX 64
 /* Block-map entries that are read in one go; arrays of them are on the stack. */
 #define INCFS_EXTENT_BATCH 32
+#define INCFS_FOLIO_ORDER_MAX \
+	(ilog2(INCFS_EXTENT_BATCH * INCFS_BLOCK_SIZE) - PAGE_SHIFT)
+/* Blocks of a file whose bits of having been checked are in one piece of memory. */
+#define INCFS_CHECKED_BATCH 32768
 
 struct fs_context;
+struct incfs_io;
 struct incfs_mount;
 
 /*
@@ -67,6 +76,7 @@ struct incfs_node {
 			u32 written;		/* M: grows when entries have been written */
 			bool counted;		/* M: whether blocks are counted in @stored */
 			struct xarray bad;	/* offsets of blocks that failed their check */
+			struct xarray checked;	/* bits of those that passed (blocks.c) */
 			atomic64_t stored;	/* bytes in the image, but for bad blocks */
 		};
 		struct {	/* Directories: */
@@ -104,6 +114,7 @@ struct incfs_image {
 	struct list_head list;		/* images_lock of image.c */
 	struct file *file;		/* I: opened anew, so nobody shares its flags */
 	const struct cred *cred;	/* I: the mounter's, for all I/O on the file */
+	u32 direct_align;		/* I: of direct reads that need not wait; 0: none */
 	struct mutex append_lock;
 	u64 end;			/* A: where the next record or block goes */
 	u64 gap_start, gap_end;		/* A: room left behind by alignment */
@@ -137,6 +148,12 @@ struct incfs_expired {
 struct incfs_faulting {
 	struct list_head list;
 	const struct task_struct *task;
+};
+
+/* struct incfs_faults - those of some tasks; a lock for each, as all faults take one */
+struct incfs_faults {
+	spinlock_t lock;			/* of @list */
+	struct list_head list;
 };
 
 /* struct incfs_ahead_range - stored blocks to be read (ahead.c) */
@@ -180,6 +197,7 @@ struct incfs_mount {
 	u64 id;				/* I: never used again while loaded */
 	u32 max_files;			/* I */
 	unsigned int timeout_ms;	/* READ_ONCE, WRITE_ONCE; 0 is for ever */
+	bool verify_once;		/* likewise: a block that was right stays so */
 	kuid_t cmd_uid;			/* I */
 	kgid_t cmd_gid;			/* I */
 	umode_t cmd_mode;		/* I */
@@ -201,11 +219,11 @@ struct incfs_mount {
 	wait_queue_head_t pending_wait;	/* readers of ".cmd" */
 	struct incfs_expired expired[INCFS_EXPIRED_MAX];	/* P */
 	unsigned int next_expired;	/* P */
-	struct list_head faulting;	/* P: struct incfs_faulting */
+	struct incfs_faults faults[1 << INCFS_FAULTS_BITS];
 
 	struct incfs_policy_use policy;
 	struct incfs_ahead ahead;
-	atomic64_t stats[INCFS_NR_STATS];
+	struct percpu_counter stats[INCFS_NR_STATS];
 
 	struct kobject kobj;		/* its directory in sysfs */
 	struct completion kobj_released;
@@ -228,7 +246,7 @@ static inline struct incfs_node *incfs_inode_node(const struct inode *inode)
 
 static inline void incfs_count(struct incfs_mount *mnt, enum incfs_stat stat, u64 n)
 {
-	atomic64_add(n, &mnt->stats[stat]);
+	percpu_counter_add(&mnt->stats[stat], n);
 }
 
 static inline u32 incfs_block_len(const struct incfs_node *node, u32 block)
@@ -294,6 +312,8 @@ struct incfs_params {
 	bool has_cmd_mode;
 	bool has_timeout;
 	bool has_policy;
+	bool has_verify;
+	bool verify_once;
 	char policy[INCFS_POLICY_NAME_MAX];
 };
 
@@ -328,6 +348,16 @@ static inline bool incfs_image_writable(const struct incfs_image *image)
 /* Read or write all of @len bytes; a short file is EIO. */
 int incfs_image_pread(struct incfs_image *image, void *buf, size_t len, u64 offset);
 int incfs_image_pwrite(struct incfs_image *image, const void *buf, size_t len, u64 offset);
+/* The same read, cheaper when the bytes are in the page cache of the image. */
+int incfs_image_pread_cached(struct incfs_image *image, void *buf, size_t len, u64 offset);
+int incfs_image_read_iter(struct incfs_image *image, struct iov_iter *iter, u64 offset);
+/* Drop bytes from the page cache of the image that are on its disk as well. */
+static inline void incfs_image_forget(struct incfs_image *image, u64 offset, size_t len)
+{
+	invalidate_mapping_pages(image->file->f_mapping, offset >> PAGE_SHIFT,
+				 (offset + len - 1) >> PAGE_SHIFT);
+}
+
 int incfs_image_sync(struct incfs_image *image);	/* errors go to s_wb_err, too */
 /* Sync the bytes from @first to @last, and no more than it takes to have them. */
 int incfs_image_sync_range(struct incfs_image *image, u64 first, u64 last);
@@ -356,6 +386,8 @@ int incfs_image_append_dir(struct incfs_image *image, enum incfs_dir_action acti
 void incfs_crc_init(void);
 void incfs_crc_exit(void);
 u32 incfs_crc(const void *buf, size_t len);
+/* CRC of bytes whose CRC is @crc, and a block of INCFS_BLOCK_SIZE after them. */
+u32 incfs_crc_append(u32 crc, u32 block_crc);
 
 /* scan.c APIs: */
 
@@ -455,6 +487,8 @@ int incfs_query_attrs(struct file *file, void *arg);
 
 /* blocks.c APIs: blocks of a file, by its block map */
 
+/* Free what was remembered of the blocks of a file. */
+void incfs_blocks_destroy(struct incfs_node *node);
 /* Look up @count entries, at most INCFS_EXTENT_BATCH, all within the file. */
 int incfs_blocks_lookup(struct incfs_node *node, u32 first, u32 count,
 			struct incfs_extent *extents);
@@ -471,9 +505,19 @@ u32 incfs_blocks_skip_hole(struct incfs_node *node, u32 block);
  */
 int incfs_blocks_find_absent(struct incfs_node *node, u32 first, u32 end, u32 *start);
 /*
- * Read, check and expand a stored block into the INCFS_BLOCK_SIZE bytes at
- * @page. EBADMSG: it is damaged, and counts as absent from now on.
+ * The stored bytes of a block are not those that were stored: it counts as absent
+ * from now on. Returns EBADMSG, or another errno if that can't be remembered.
  */
+int incfs_blocks_damaged(struct incfs_node *node, u32 block, const struct incfs_extent *extent);
+/*
+ * Expand the @stored bytes of a block, whose CRC was right, into the
+ * INCFS_BLOCK_SIZE bytes at @page. EBADMSG as above.
+ */
+int incfs_blocks_expand(struct incfs_node *node, u32 block, const struct incfs_extent *extent,
+			const void *stored, void *page);
+/* The bits of the INCFS_CHECKED_BATCH blocks around @block, or NULL. */
+unsigned long *incfs_blocks_checked(struct incfs_node *node, u32 block, bool create);
+/* Read, check and expand a stored block into @page. Errors as above. */
 int incfs_blocks_read(struct incfs_node *node, u32 block, const struct incfs_extent *extent,
 		      void *page);
 /*
@@ -505,6 +549,33 @@ void incfs_store_blocks(struct incfs_node *node, u32 first, struct incfs_new_blo
  */
 int incfs_store_share(struct incfs_node *from, u32 from_block, struct incfs_node *to,
 		      u32 to_block, u32 count, u32 *shared);
+
+/* io.c APIs: reads of stored blocks into locked folios */
+int incfs_io_init(void);
+void incfs_io_exit(void);
+/*
+ * Look the first of @count blocks up, at most INCFS_EXTENT_BATCH, to be read
+ * together. An ERR_PTR() on failure.
+ */
+struct incfs_io *incfs_io_begin(struct incfs_node *node, u32 first, u32 count);
+/*
+ * What was found of the next @count blocks to be added, from @first on, or NULL if
+ * they are not next, or have no room. The size of those that are to be zeros is
+ * set to 0.
+ */
+struct incfs_extent *incfs_io_extents(struct incfs_io *io, u32 first, u32 count);
+/* Add these blocks: all those of the file that @folio has. */
+void incfs_io_add(struct incfs_io *io, struct folio *folio, u32 count);
+void incfs_io_abandon(struct incfs_io *io);
+/* Read what was added and end the read of its folios, some time. */
+void incfs_io_submit(struct incfs_io *io);
+/*
+ * Read it and wait; its folio stays locked. Returns 0, or an errno, and in *@failed
+ * the block that it is for. EBADMSG: it is damaged.
+ */
+int incfs_io_read(struct incfs_io *io, u32 *failed);
+/* End the read of a folio whose blocks are not all to be had. */
+void incfs_io_fail_folio(struct folio *folio);
 
 /* ahead.c APIs: stored blocks that a policy wants in the page cache */
 extern struct workqueue_struct *incfs_workqueue;
@@ -565,6 +636,7 @@ size_t incfs_pending_list(struct incfs_mount *mnt, u64 *serial,
 u32 incfs_pending_count(struct incfs_mount *mnt);
 
 /* expired.c APIs: */
+void incfs_expired_setup(struct incfs_mount *mnt);
 void incfs_expired_add(const struct incfs_access *access);
 /* Has the wait of this task for access->read.block just failed? Says so once. */
 bool incfs_expired_take(const struct incfs_access *access);

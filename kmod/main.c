@@ -20,9 +20,12 @@ static int __init incfs_init(void)
 	err = incfs_pending_init();
 	if (err)
 		goto err_tree;
-	err = incfs_ahead_init();
+	err = incfs_io_init();
 	if (err)
 		goto err_pending;
+	err = incfs_ahead_init();
+	if (err)
+		goto err_io;
 	err = incfs_policy_init();
 	if (err)
 		goto err_ahead;
@@ -38,6 +41,8 @@ err_sysfs:
 	incfs_sysfs_exit();
 err_ahead:
 	incfs_ahead_exit();
+err_io:
+	incfs_io_exit();
 err_pending:
 	incfs_pending_exit();
 err_tree:
@@ -54,6 +59,7 @@ static void __exit incfs_exit(void)
 	/* The kernel forgets the policy type when it forgets the module's BTF. */
 	incfs_policy_exit();
 	incfs_ahead_exit();
+	incfs_io_exit();
 	incfs_pending_exit();
 	incfs_tree_exit();
 	incfs_crc_exit();

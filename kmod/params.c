@@ -12,15 +12,23 @@ enum {
 	OPT_READ_TIMEOUT_MS,
 	OPT_MAX_FILES,
 	OPT_POLICY,
+	OPT_VERIFY,
 	OPT_CMD_UID,
 	OPT_CMD_GID,
 	OPT_CMD_MODE,
+};
+
+static const struct constant_table verify_table[] = {
+	{ "always", false },
+	{ "once", true },
+	{}
 };
 
 static const struct fs_parameter_spec param_specs[] = {
 	fsparam_u32("read_timeout_ms", OPT_READ_TIMEOUT_MS),
 	fsparam_u32("max_files", OPT_MAX_FILES),
 	fsparam_string_empty("policy", OPT_POLICY),
+	fsparam_enum("verify", OPT_VERIFY, verify_table),
 	fsparam_uid("cmd_uid", OPT_CMD_UID),
 	fsparam_gid("cmd_gid", OPT_CMD_GID),
 	fsparam_u32oct("cmd_mode", OPT_CMD_MODE),
@@ -88,6 +96,10 @@ static int incfs_parse_param(struct fs_context *fc, struct fs_parameter *param)
 		return 0;
 	case OPT_POLICY:
 		return parse_policy(fc, param->string);
+	case OPT_VERIFY:
+		params->verify_once = result.uint_32;
+		params->has_verify = true;
+		return 0;
 	case OPT_CMD_UID:
 		params->cmd_uid = result.uid;
 		return 0;
@@ -176,6 +188,8 @@ static int incfs_reconfigure(struct fs_context *fc)
 			return err;
 		}
 	}
+	if (params->has_verify)
+		WRITE_ONCE(mnt->verify_once, params->verify_once);
 	if (params->has_timeout) {
 		WRITE_ONCE(mnt->timeout_ms, params->timeout_ms);
 		incfs_pending_recheck(mnt);

@@ -348,7 +348,6 @@ void incfs_pending_setup(struct incfs_mount *mnt)
 {
 	spin_lock_init(&mnt->pending_lock);
 	INIT_LIST_HEAD(&mnt->pending);
-	INIT_LIST_HEAD(&mnt->faulting);
 	hash_init(mnt->pending_hash);
 	init_waitqueue_head(&mnt->pending_wait);
 }

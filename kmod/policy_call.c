@@ -59,6 +59,8 @@ static struct incfs_read policy_read(const struct incfs_access *access)
 {
 	struct incfs_read read = access->read;
 
+	read.uid = from_kuid(&init_user_ns, current_fsuid());
+	read.tgid = task_tgid_nr(current);
 	read.file = access->node;
 	return read;
 }

@@ -146,17 +146,17 @@ int incfs_query_pending(struct file *file, void *arg)
 int incfs_query_stats(struct file *file, void *arg)
 {
 	struct incfs_mount *mnt = incfs_file_mount(file);
-	atomic64_t *counts = mnt->stats;
+	struct percpu_counter *counts = mnt->stats;
 	struct incfs_stats *stats = arg;
 
-	stats->blocks_filled = atomic64_read(&counts[INCFS_STAT_BLOCKS_FILLED]);
-	stats->bytes_filled = atomic64_read(&counts[INCFS_STAT_BYTES_FILLED]);
-	stats->blocks_shared = atomic64_read(&counts[INCFS_STAT_BLOCKS_SHARED]);
-	stats->blocks_read = atomic64_read(&counts[INCFS_STAT_BLOCKS_READ]);
-	stats->blocks_damaged = atomic64_read(&counts[INCFS_STAT_BLOCKS_DAMAGED]);
-	stats->waits = atomic64_read(&counts[INCFS_STAT_WAITS]);
-	stats->waits_expired = atomic64_read(&counts[INCFS_STAT_WAITS_EXPIRED]);
-	stats->wait_ns = atomic64_read(&counts[INCFS_STAT_WAIT_NS]);
+	stats->blocks_filled = percpu_counter_sum(&counts[INCFS_STAT_BLOCKS_FILLED]);
+	stats->bytes_filled = percpu_counter_sum(&counts[INCFS_STAT_BYTES_FILLED]);
+	stats->blocks_shared = percpu_counter_sum(&counts[INCFS_STAT_BLOCKS_SHARED]);
+	stats->blocks_read = percpu_counter_sum(&counts[INCFS_STAT_BLOCKS_READ]);
+	stats->blocks_damaged = percpu_counter_sum(&counts[INCFS_STAT_BLOCKS_DAMAGED]);
+	stats->waits = percpu_counter_sum(&counts[INCFS_STAT_WAITS]);
+	stats->waits_expired = percpu_counter_sum(&counts[INCFS_STAT_WAITS_EXPIRED]);
+	stats->wait_ns = percpu_counter_sum(&counts[INCFS_STAT_WAIT_NS]);
 	stats->blocks_pending = incfs_pending_count(mnt);
 	return 0;
 }

@@ -34,8 +34,6 @@ void incfs_access_init(struct incfs_access *access, struct incfs_node *node, u32
 		.count = count,
 		.file_blocks = node->nr_blocks,
 		.why = why,
-		.uid = from_kuid(&init_user_ns, current_fsuid()),
-		.tgid = task_tgid_nr(current),
 	};
 }
 
@@ -57,98 +55,88 @@ static int ask_policy(struct incfs_access *access)
 	return verdict == INCFS_VERDICT_WAIT ? INCFS_ABSENT : INCFS_STORED;
 }
 
-/* The entries of the block map around a readahead window's current block. */
-struct window {
-	struct incfs_extent extents[INCFS_EXTENT_BATCH];
-	u32 first;
-	u32 count;
-};
-
-static int window_extent(struct window *window, struct incfs_node *node, u32 block,
-			 struct incfs_extent *extent)
-{
-	int err;
-
-	if (block < window->first || block - window->first >= window->count) {
-		window->first = block;
-		window->count = min_t(u32, node->nr_blocks - block, INCFS_EXTENT_BATCH);
-		err = incfs_blocks_lookup(node, block, window->count, window->extents);
-		if (err) {
-			window->count = 0;
-			return err;
-		}
-	}
-	*extent = window->extents[block - window->first];
-	return 0;
-}
-
-static int decide(struct incfs_access *access, struct window *window,
-		  struct incfs_extent *extent)
+int incfs_access_decide(struct incfs_access *access, struct incfs_extent *extent)
 {
 	int state = ask_policy(access);
 	int err;
 
 	if (state != INCFS_STORED)
 		return state;
-	if (window)
-		err = window_extent(window, access->node, access->read.block, extent);
-	else
-		err = incfs_blocks_lookup(access->node, access->read.block, 1, extent);
+	err = incfs_blocks_lookup(access->node, access->read.block, 1, extent);
 	if (err)
 		return err;
 	return extent->size ? INCFS_STORED : INCFS_ABSENT;
 }
 
-int incfs_access_decide(struct incfs_access *access, struct incfs_extent *extent)
+/* Blocks of the file that are in a folio. */
+static u32 folio_blocks(const struct incfs_access *access, struct folio *folio)
 {
-	return decide(access, NULL, extent);
-}
-
-/* Bring a block, which is in @state, into memory at @page. */
-static int read_block(struct incfs_access *access, int state, const struct incfs_extent *extent,
-		      void *page)
-{
-	int err;
-
-	if (state == INCFS_STORED) {
-		err = incfs_blocks_read(access->node, access->read.block, extent, page);
-		return err == -EBADMSG ? INCFS_ABSENT : err;
-	}
-	if (state == INCFS_ZERO) {
-		memset(page, 0, INCFS_BLOCK_SIZE);
-		return 0;
-	}
-	return state;
+	return min_t(u32, folio_size(folio) >> INCFS_BLOCK_SHIFT,
+		     access->read.file_blocks - (folio_pos(folio) >> INCFS_BLOCK_SHIFT));
 }
 
 /*
- * Read the blocks of a folio; @window is that of readahead, or NULL. Returns 0,
- * INCFS_ABSENT with access->read.block set to the block, or an errno.
+ * What a reader finds of each of @count blocks, policy and image taken together.
+ * Returns 0, INCFS_ABSENT or an errno, with access->read.block set to the block.
  */
-static int read_blocks(struct incfs_access *access, struct window *window, struct folio *folio)
+static int decide(struct incfs_access *access, struct incfs_extent *extents, u32 count)
 {
-	struct incfs_extent extent;
-	size_t offset;
-	u32 stored = 0;
-	void *page;
-	int state, ret = 0;
+	u32 first = access->read.block;
+	bool nobody = !incfs_policy_wants(&access->node->mnt->policy, INCFS_CALL_PRESENCE) &&
+		      !trace_incfs_block_read_enabled();
+	int state;
+	u32 i;
 
-	for (offset = 0; offset < folio_size(folio) && !ret; offset += INCFS_BLOCK_SIZE) {
-		access->read.block = (folio_pos(folio) + offset) >> INCFS_BLOCK_SHIFT;
-		if (access->read.block >= access->read.file_blocks) {
-			folio_zero_segment(folio, offset, folio_size(folio));
-			break;
-		}
-		state = decide(access, window, &extent);
+	for (i = 0; i < count; i++) {
+		if (nobody && extents[i].size)
+			continue;
+		access->read.block = first + i;
+		state = ask_policy(access);
+		if (state == INCFS_STORED && !extents[i].size)
+			state = INCFS_ABSENT;
 		trace_incfs_block_read(access, state);
-		page = kmap_local_folio(folio, offset);
-		ret = read_block(access, state, &extent, page);
-		kunmap_local(page);
-		stored += !ret && state == INCFS_STORED;
+		if (state == INCFS_ABSENT || state < 0)
+			return state;
+		if (state == INCFS_ZERO)
+			extents[i].size = 0;
 	}
-	incfs_count(access->node->mnt, INCFS_STAT_BLOCKS_READ, stored);
-	flush_dcache_folio(folio);
-	return ret;
+	return 0;
+}
+
+/* Have all blocks of a locked folio read by @io. Returns as decide(). */
+static int add_folio(struct incfs_access *access, struct incfs_io *io, struct folio *folio)
+{
+	u32 count = folio_blocks(access, folio);
+	size_t end = (size_t)count << INCFS_BLOCK_SHIFT;
+	int ret;
+
+	access->read.block = folio_pos(folio) >> INCFS_BLOCK_SHIFT;
+	ret = decide(access, incfs_io_extents(io, access->read.block, count), count);
+	if (ret)
+		return ret;
+	if (end < folio_size(folio))
+		folio_zero_segment(folio, end, folio_size(folio));
+	incfs_io_add(io, folio, count);
+	return 0;
+}
+
+/* Read a locked folio. Returns as decide(). */
+static int read_folio(struct incfs_access *access, struct folio *folio)
+{
+	struct incfs_io *io;
+	int ret;
+
+	io = incfs_io_begin(access->node, folio_pos(folio) >> INCFS_BLOCK_SHIFT,
+			    folio_blocks(access, folio));
+	if (IS_ERR(io))
+		return PTR_ERR(io);
+	ret = add_folio(access, io, folio);
+	if (ret) {
+		incfs_io_abandon(io);
+		return ret;
+	}
+	ret = incfs_io_read(io, &access->read.block);
+	return ret == -EBADMSG ? INCFS_ABSENT : ret;
 }
 
 static int incfs_read_folio(struct file *file, struct folio *folio)
@@ -158,16 +146,40 @@ static int incfs_read_folio(struct file *file, struct folio *folio)
 
 	incfs_access_init(&access, incfs_inode_node(folio->mapping->host), 0, 1,
 			  INCFS_READ_DEMAND);
-	ret = read_blocks(&access, NULL, folio);
-	if (ret != INCFS_ABSENT) {
-		folio_end_read(folio, !ret);
-		return ret;
+	ret = read_folio(&access, folio);
+	if (!ret) {
+		flush_dcache_folio(folio);
+		folio_end_read(folio, true);
+		return 0;
+	}
+	if (folio_test_large(folio)) {
+		incfs_io_fail_folio(folio);
+		return AOP_TRUNCATED_PAGE;
 	}
 	folio_unlock(folio);
+	if (ret != INCFS_ABSENT)
+		return ret;
 	if (incfs_faulting_is(access.node->mnt))
 		return AOP_TRUNCATED_PAGE;
 	ret = incfs_pending_wait(&access);
 	return ret ?: AOP_TRUNCATED_PAGE;
+}
+
+/*
+ * Find room for the blocks of a folio in @io, which is submitted first if it has
+ * none. Returns an ERR_PTR() on failure.
+ */
+static struct incfs_io *make_room(struct incfs_access *access, struct incfs_io *io,
+				  struct folio *folio, u32 left)
+{
+	u32 first = folio_pos(folio) >> INCFS_BLOCK_SHIFT;
+
+	if (!IS_ERR_OR_NULL(io)) {
+		if (incfs_io_extents(io, first, folio_blocks(access, folio)))
+			return io;
+		incfs_io_submit(io);
+	}
+	return incfs_io_begin(access->node, first, left);
 }
 
 static void incfs_readahead(struct readahead_control *rac)
@@ -175,19 +187,24 @@ static void incfs_readahead(struct readahead_control *rac)
 	struct incfs_node *node = incfs_inode_node(rac->mapping->host);
 	u32 first = readahead_pos(rac) >> INCFS_BLOCK_SHIFT;
 	u32 count = readahead_length(rac) >> INCFS_BLOCK_SHIFT;
-	struct window window = {};
 	struct incfs_access access;
+	struct incfs_io *io = NULL;
 	struct folio *folio;
 	bool absent = false;
 	int ret;
 
 	incfs_access_init(&access, node, first, 1, INCFS_READ_READAHEAD);
 	while ((folio = readahead_folio(rac))) {
-		ret = read_blocks(&access, &window, folio);
-		if (ret == INCFS_ABSENT)
-			absent = true;
-		folio_end_read(folio, !ret);
+		io = make_room(&access, io, folio,
+			       first + count - (folio_pos(folio) >> INCFS_BLOCK_SHIFT));
+		ret = IS_ERR(io) ? PTR_ERR(io) : add_folio(&access, io, folio);
+		if (!ret)
+			continue;
+		incfs_io_fail_folio(folio);
+		absent |= ret == INCFS_ABSENT;
 	}
+	if (!IS_ERR_OR_NULL(io))
+		incfs_io_submit(io);
 	/* A policy that has asked for this itself (ahead.c) is not asked what for. */
 	if (!absent || !rac->file || !incfs_policy_wants(&node->mnt->policy, INCFS_CALL_PREFETCH))
 		return;

@@ -9,7 +9,6 @@
 #include <linux/fs.h>
 #include <linux/highmem.h>
 #include <linux/log2.h>
-#include <linux/lz4.h>
 #include <linux/pagemap.h>
 #include <linux/slab.h>
 
@@ -81,7 +80,7 @@ static void count_stored(struct incfs_node *node, u32 block,
 	s64 more = 0;
 
 	lockdep_assert_held(&node->map_lock);
-	incfs_format_parse_extent(before, incfs_image_size(&node->mnt->image), &old);
+	incfs_format_parse_extents(before, 1, incfs_image_size(&node->mnt->image), &old);
 	if (node->counted)
 		more = extent->size - old.size;
 	if (old.size && incfs_blocks_is_bad(node, block, &old))
@@ -260,32 +259,18 @@ static void batch_write_entries(struct batch *batch)
 	mutex_unlock(&node->map_lock);
 }
 
-/* As reading it back would; false when that would find it damaged. */
-static bool expand_block(const struct incfs_new_block *from, u32 len, void *page)
-{
-	if (from->extent.flags & INCFS_EXTENT_LZ4) {
-		if (LZ4_decompress_safe(from->buf, page, from->extent.size, len) != len)
-			return false;
-	} else {
-		len = min_t(u32, len, from->extent.size);
-		memcpy(page, from->buf, len);
-	}
-	memset(page + len, 0, INCFS_BLOCK_SIZE - len);
-	return true;
-}
-
 /*
  * A page that is locked is left to who has it, as the other way round a fill would
  * wait for a reader. One that there is no memory for is left to its reader, too.
  */
-static void show_block(struct address_space *mapping, const struct incfs_new_block *block,
-		       u32 index, u32 len)
+static void show_block(struct address_space *mapping, struct incfs_node *node, u32 index,
+		       const struct incfs_new_block *block)
 {
 	struct folio *folio = __filemap_get_folio(mapping, index,
 						  FGP_LOCK | FGP_CREAT | FGP_NOWAIT,
 						  mapping_gfp_mask(mapping));
-	bool shown;
 	void *page;
+	int err;
 
 	if (IS_ERR(folio))
 		return;
@@ -293,10 +278,10 @@ static void show_block(struct address_space *mapping, const struct incfs_new_blo
 		folio_unlock(folio);
 	} else {
 		page = kmap_local_folio(folio, 0);
-		shown = expand_block(block, len, page);
+		err = incfs_blocks_expand(node, index, &block->extent, block->buf, page);
 		kunmap_local(page);
 		flush_dcache_folio(folio);
-		folio_end_read(folio, shown);
+		folio_end_read(folio, !err);
 	}
 	folio_put(folio);
 }
@@ -320,8 +305,7 @@ static void batch_show(struct batch *batch, u32 which)
 		return;
 	for (; which; which &= which - 1) {
 		i = __ffs(which);
-		show_block(inode->i_mapping, &batch->blocks[i], batch->first + i,
-			   incfs_block_len(node, batch->first + i));
+		show_block(inode->i_mapping, node, batch->first + i, &batch->blocks[i]);
 	}
 	iput(inode);
 }

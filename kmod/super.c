@@ -4,6 +4,7 @@
 #include <linux/fs.h>
 #include <linux/fs_context.h>
 #include <linux/module.h>
+#include <linux/percpu_counter.h>
 #include <linux/seq_file.h>
 #include <linux/slab.h>
 #include <linux/statfs.h>
@@ -18,6 +19,7 @@ static void mount_destroy(struct incfs_mount *mnt)
 	incfs_policy_unbind(mnt);
 	incfs_tree_destroy(mnt);
 	incfs_image_close(&mnt->image);
+	percpu_counter_destroy_many(mnt->stats, INCFS_NR_STATS);
 	kfree_rcu(mnt, rcu);
 }
 
@@ -32,14 +34,19 @@ static struct incfs_mount *mount_create(struct super_block *sb, const struct inc
 	mnt->id = atomic64_inc_return(&last_mount_id);
 	mnt->max_files = params->max_files ?: INCFS_MAX_FILES;
 	mnt->timeout_ms = params->has_timeout ? params->timeout_ms : INCFS_DEFAULT_TIMEOUT_MS;
+	mnt->verify_once = params->verify_once;
 	mnt->cmd_uid = uid_valid(params->cmd_uid) ? params->cmd_uid : current_fsuid();
 	mnt->cmd_gid = gid_valid(params->cmd_gid) ? params->cmd_gid : current_fsgid();
 	mnt->cmd_mode = params->has_cmd_mode ? params->cmd_mode : INCFS_DEFAULT_CMD_MODE;
 	incfs_pending_setup(mnt);
+	incfs_expired_setup(mnt);
 	incfs_ahead_setup(mnt);
-	err = incfs_image_open(&mnt->image, params->backing);
+	err = percpu_counter_init_many(mnt->stats, 0, GFP_KERNEL_ACCOUNT, INCFS_NR_STATS);
 	if (err)
 		goto err_free;
+	err = incfs_image_open(&mnt->image, params->backing);
+	if (err)
+		goto err_destroy_stats;
 	if (!incfs_image_writable(&mnt->image))
 		sb->s_flags |= SB_RDONLY;
 	err = incfs_tree_create(mnt);
@@ -62,6 +69,8 @@ err_destroy_tree:
 	incfs_tree_destroy(mnt);
 err_close_image:
 	incfs_image_close(&mnt->image);
+err_destroy_stats:
+	percpu_counter_destroy_many(mnt->stats, INCFS_NR_STATS);
 err_free:
 	kfree_rcu(mnt, rcu);
 	return ERR_PTR(err);
@@ -104,6 +113,8 @@ static int incfs_show_options(struct seq_file *m, struct dentry *root)
 	const struct cred *mounter = mnt->image.cred;
 
 	seq_printf(m, ",read_timeout_ms=%u", READ_ONCE(mnt->timeout_ms));
+	if (READ_ONCE(mnt->verify_once))
+		seq_puts(m, ",verify=once");
 	if (mnt->max_files != INCFS_MAX_FILES)
 		seq_printf(m, ",max_files=%u", mnt->max_files);
 	if (!uid_eq(mnt->cmd_uid, mounter->fsuid))

@@ -36,6 +36,7 @@ static struct incfs_node *node_alloc(struct incfs_mount *mnt, u64 ino, u64 size,
 		node->nr_blocks = incfs_format_blocks(size);
 		mutex_init(&node->map_lock);
 		xa_init(&node->bad);
+		xa_init(&node->checked);
 	} else if (S_ISDIR(mode)) {
 		xa_init(&node->names);
 	}
@@ -424,7 +425,7 @@ void incfs_tree_destroy(struct incfs_mount *mnt)
 		if (S_ISDIR(node->mode))
 			xa_destroy(&node->names);
 		else if (S_ISREG(node->mode))
-			xa_destroy(&node->bad);
+			incfs_blocks_destroy(node);
 		kmem_cache_free(node_cache, node);
 	}
 	xa_destroy(&mnt->nodes);

@@ -54,7 +54,7 @@ static int visit_batch(const struct incfs_model *model, struct incfs_image_block
 		if (is_empty(disk))
 			continue;
 		block->entry = block->node->map_offset + incfs_format_map_size(block->block);
-		incfs_format_parse_extent(disk, model->file->size, &block->extent);
+		incfs_format_parse_extents(disk, 1, model->file->size, &block->extent);
 		block->invalid = !block->extent.size && is_present(disk);
 		err = visit(arg, block);
 	}

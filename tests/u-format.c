@@ -488,7 +488,7 @@ static struct incfs_extent parse_extent(__u64 offset, __u16 size, __u16 flags, _
 	struct incfs_disk_extent disk;
 
 	incfs_format_build_extent(&disk, &extent);
-	incfs_format_parse_extent(&disk, image, &extent);
+	incfs_format_parse_extents(&disk, 1, image, &extent);
 	return extent;
 }
 

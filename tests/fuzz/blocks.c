@@ -65,7 +65,7 @@ static void check_claimed(const __u8 *image, size_t size, __u64 claimed, __u32 b
 
 	for (i = 0; i < blocks && MAP + (i + 1) * sizeof(disk) <= size; i++) {
 		memcpy(&disk, image + MAP + i * sizeof(disk), sizeof(disk));
-		incfs_format_parse_extent(&disk, claimed, &extent);
+		incfs_format_parse_extents(&disk, 1, claimed, &extent);
 		check_extent(&disk, &extent, claimed);
 		figures.entries++;
 		if (!extent.size)

@@ -308,7 +308,7 @@ bool model_read(const struct model *model, const struct model_inode *inode, __u3
 	must(inode->map_offset + incfs_format_map_size(block + 1) <= model->size);
 	memcpy(&disk, model->image + inode->map_offset + incfs_format_map_size(block),
 	       sizeof(disk));
-	incfs_format_parse_extent(&disk, model->size, extent);
+	incfs_format_parse_extents(&disk, 1, model->size, extent);
 	if (!extent->size)
 		return false;
 	must(extent->offset >= 32 && extent->offset < model->size &&
