@@ -89,38 +89,43 @@ struct batch {
 	struct incfs_node *node;
 	u32 first, count;
 	size_t used, room;		/* in @buf */
-	void *buf;
+	void *buf;			/* @small, or larger */
 	struct run run;
 	struct incfs_new_block blocks[INCFS_EXTENT_BATCH];
+	u8 small[INCFS_MAX_BLOCK_DATA];
 };
+
+static struct kmem_cache *batch_cache;
 
 /* @count: blocks of the call. */
 static struct batch *batch_create(struct file *file, u32 count,
 				  struct incfs_fill_block __user *results)
 {
-	struct batch *batch = kmalloc(sizeof(*batch), GFP_KERNEL);
-	size_t room = min_t(u32, count, INCFS_EXTENT_BATCH) * INCFS_BLOCK_SIZE;
+	struct batch *batch = kmem_cache_alloc(batch_cache, GFP_KERNEL);
 
 	if (!batch)
 		return NULL;
-	*batch = (struct batch) {
-		.mnt = incfs_file_mount(file),
-		.results = results,
-		.room = max_t(size_t, room, INCFS_MAX_BLOCK_DATA),
-	};
+	memset(batch, 0, offsetof(struct batch, blocks));
+	batch->mnt = incfs_file_mount(file);
+	batch->results = results;
+	batch->room = sizeof(batch->small);
+	batch->buf = batch->small;
+	if (count <= sizeof(batch->small) / INCFS_BLOCK_SIZE)
+		return batch;
+	batch->room = min_t(u32, count, INCFS_EXTENT_BATCH) * INCFS_BLOCK_SIZE;
 	batch->buf = kvmalloc(batch->room, GFP_KERNEL);
-	if (!batch->buf) {
-		kfree(batch);
-		return NULL;
-	}
-	return batch;
+	if (batch->buf)
+		return batch;
+	kmem_cache_free(batch_cache, batch);
+	return NULL;
 }
 
 static void batch_destroy(struct batch *batch)
 {
 	run_end(&batch->run);
-	kvfree(batch->buf);
-	kfree(batch);
+	if (batch->buf != batch->small)
+		kvfree(batch->buf);
+	kmem_cache_free(batch_cache, batch);
 }
 
 /* Tell what became of the next block. Results are told in the order of the blocks. */
@@ -333,4 +338,18 @@ int incfs_fill_share(struct file *file, void *arg)
 	}
 	run_end(&run);
 	return err;
+}
+
+int __init incfs_fill_init(void)
+{
+	batch_cache = kmem_cache_create_usercopy("incfs_fill", sizeof(struct batch), 0,
+						 SLAB_NO_MERGE, offsetof(struct batch, small),
+						 sizeof_field(struct batch, small),
+						 incfs_construct);
+	return batch_cache ? 0 : -ENOMEM;
+}
+
+void incfs_fill_exit(void)
+{
+	kmem_cache_destroy(batch_cache);
 }

@@ -317,6 +317,14 @@ struct incfs_params {
 	char policy[INCFS_POLICY_NAME_MAX];
 };
 
+/* main.c APIs: */
+
+/*
+ * Constructor of large pieces of memory that are needed for a moment: without one
+ * the kernel would zero them each time, which costs as much as to copy a block.
+ */
+void incfs_construct(void *memory);
+
 /* sysfs.c APIs: */
 int incfs_sysfs_init(void);
 void incfs_sysfs_exit(void);
@@ -468,6 +476,8 @@ extern const struct file_operations incfs_control_fops;
  */
 
 /* fill.c APIs: */
+int incfs_fill_init(void);
+void incfs_fill_exit(void);
 ssize_t incfs_fill_write(struct file *file, const char __user *buf, size_t len, loff_t *pos);
 int incfs_fill_batch(struct file *file, void *arg);
 int incfs_fill_share(struct file *file, void *arg);

@@ -58,8 +58,10 @@ struct incfs_io {
 	u32 nr_folios;
 	u32 nr_vecs;
 	u32 nr_pieces;
-	bool check;			/* blocks have to be checked or expanded */
-	unsigned long *checked;		/* bits of blocks that need no check any more */
+	u32 nr_stored;			/* blocks that come from the image */
+	bool verify;			/* of some it is not known that they are right */
+	bool finish;			/* they have to be checked or expanded */
+	unsigned long *checked;		/* bits of blocks that are known to be right */
 	atomic_t left;			/* pieces under way, and one for the submitter */
 	struct work_struct work;
 	struct incfs_extent extents[INCFS_EXTENT_BATCH];	/* size 0: zeros */
@@ -150,7 +152,7 @@ static struct piece *piece_begin(struct incfs_io *io, const struct incfs_extent 
 	piece->buf.iov_base = NULL;
 	piece->right = false;
 	piece->err = 0;
-	io->check |= piece->kind != PIECE_STRAIGHT;
+	io->finish |= piece->kind != PIECE_STRAIGHT;
 	return piece;
 }
 
@@ -209,14 +211,12 @@ static void plan(struct incfs_io *io)
 	}
 }
 
-/* Do all blocks have their bits set, and none of them an end that is not shown? */
 static bool all_checked(const struct incfs_io *io)
 {
 	unsigned long first = io->first % INCFS_CHECKED_BATCH;
 	unsigned long end = first + io->nr_blocks;
 
-	return io->checked && find_next_zero_bit(io->checked, end, first) >= end &&
-	       io->first + io->nr_blocks < io->node->nr_blocks;
+	return io->checked && find_next_zero_bit(io->checked, end, first) >= end;
 }
 
 /* Read the piece through the page cache of the image, without leaving it there. */
@@ -354,12 +354,12 @@ static int io_finish(struct incfs_io *io, bool sync, u32 *failed)
 		if (piece->err && piece->err != -ENOMEM)
 			piece->err = read_buffered(piece);
 		if (!piece->err && piece->kind == PIECE_STRAIGHT)
-			piece->right = check_together(piece, i);
+			piece->right = !io->verify || check_together(piece, i);
 		i += piece->nr_blocks;
 	}
 	if (!io->checked && READ_ONCE(io->node->mnt->verify_once))
 		io->checked = incfs_blocks_checked(io->node, io->first, true);
-	incfs_count(io->node->mnt, INCFS_STAT_BLOCKS_READ, io->nr_blocks);
+	incfs_count(io->node->mnt, INCFS_STAT_BLOCKS_READ, io->nr_stored);
 	piece = io->pieces;
 	left = piece->nr_blocks;
 	for (i = 0; i < io->nr_blocks; i++, left--) {
@@ -394,7 +394,7 @@ static void io_end(struct incfs_io *io)
 	struct folio *last = io->folios[io->nr_folios - 1];
 	u32 i;
 
-	incfs_count(io->node->mnt, INCFS_STAT_BLOCKS_READ, io->nr_blocks);
+	incfs_count(io->node->mnt, INCFS_STAT_BLOCKS_READ, io->nr_stored);
 	for (i = 0; i < io->nr_folios - 1; i++)
 		end_folio(io->folios[i], true);
 	/* After the last one the module may go. */
@@ -409,7 +409,7 @@ static void piece_note(struct piece *piece, ssize_t got)
 	if (got >= want)
 		return;
 	piece->err = got < 0 ? got : -EIO;
-	WRITE_ONCE(piece->io->check, true);
+	WRITE_ONCE(piece->io->finish, true);
 }
 
 static void piece_complete(struct kiocb *iocb, long got)
@@ -420,10 +420,12 @@ static void piece_complete(struct kiocb *iocb, long got)
 	piece_note(piece, got);
 	if (!atomic_dec_and_test(&io->left))
 		return;
-	if (READ_ONCE(io->check))
-		queue_work(io_workqueue, &io->work);
-	else
+	if (!READ_ONCE(io->finish)) {
 		io_end(io);
+		return;
+	}
+	INIT_WORK(&io->work, io_work);
+	queue_work(io_workqueue, &io->work);
 }
 
 static void piece_submit(struct piece *piece, bool sync)
@@ -467,18 +469,24 @@ static void piece_submit(struct piece *piece, bool sync)
 /* Returns whether all pieces have ended; then it is up to the caller to finish. */
 static bool io_start(struct incfs_io *io, bool sync)
 {
-	struct incfs_mount *mnt = io->node->mnt;
-	u32 i;
+	struct incfs_node *node = io->node;
+	struct piece *piece;
 
 	io->checked = NULL;
-	if (READ_ONCE(mnt->verify_once))
-		io->checked = incfs_blocks_checked(io->node, io->first, false);
-	io->check = !all_checked(io);
+	if (READ_ONCE(node->mnt->verify_once))
+		io->checked = incfs_blocks_checked(node, io->first, false);
+	io->verify = !all_checked(io);
+	/* The last block may have an end that is not shown. */
+	io->finish = io->verify || io->first + io->nr_blocks == node->nr_blocks;
 	plan(io);
+	io->nr_stored = 0;
 	atomic_set(&io->left, 1);
-	for (i = 0; i < io->nr_pieces; i++)
-		if (io->pieces[i].kind != PIECE_ZERO)
-			piece_submit(&io->pieces[i], sync);
+	for (piece = io->pieces; piece < io->pieces + io->nr_pieces; piece++) {
+		if (piece->kind == PIECE_ZERO)
+			continue;
+		io->nr_stored += piece->nr_blocks;
+		piece_submit(piece, sync);
+	}
 	return atomic_dec_and_test(&io->left);
 }
 
@@ -492,7 +500,7 @@ void incfs_io_submit(struct incfs_io *io)
 	}
 	if (!io_start(io, false))
 		return;
-	if (io->check)
+	if (io->finish)
 		io_finish(io, false, &failed);
 	else
 		io_end(io);
@@ -504,18 +512,10 @@ int incfs_io_read(struct incfs_io *io, u32 *failed)
 	return io_finish(io, true, failed);
 }
 
-/* That there is a constructor keeps the kernel from zeroing all of it for each read. */
-static void io_construct(void *memory)
-{
-	struct incfs_io *io = memory;
-
-	INIT_WORK(&io->work, io_work);
-}
-
 int __init incfs_io_init(void)
 {
 	io_cache = kmem_cache_create("incfs_io", sizeof(struct incfs_io), 0, SLAB_NO_MERGE,
-				     io_construct);
+				     incfs_construct);
 	if (!io_cache)
 		return -ENOMEM;
 	io_workqueue = alloc_workqueue("incfs_read", WQ_UNBOUND | WQ_MEM_RECLAIM | WQ_HIGHPRI, 0);

@@ -9,6 +9,10 @@
 #define CREATE_TRACE_POINTS
 #include "trace.h"
 
+void incfs_construct(void *memory)
+{
+}
+
 static int __init incfs_init(void)
 {
 	int err;
@@ -23,9 +27,12 @@ static int __init incfs_init(void)
 	err = incfs_io_init();
 	if (err)
 		goto err_pending;
-	err = incfs_ahead_init();
+	err = incfs_fill_init();
 	if (err)
 		goto err_io;
+	err = incfs_ahead_init();
+	if (err)
+		goto err_fill;
 	err = incfs_policy_init();
 	if (err)
 		goto err_ahead;
@@ -41,6 +48,8 @@ err_sysfs:
 	incfs_sysfs_exit();
 err_ahead:
 	incfs_ahead_exit();
+err_fill:
+	incfs_fill_exit();
 err_io:
 	incfs_io_exit();
 err_pending:
@@ -59,6 +68,7 @@ static void __exit incfs_exit(void)
 	/* The kernel forgets the policy type when it forgets the module's BTF. */
 	incfs_policy_exit();
 	incfs_ahead_exit();
+	incfs_fill_exit();
 	incfs_io_exit();
 	incfs_pending_exit();
 	incfs_tree_exit();
