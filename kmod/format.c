@@ -370,7 +370,7 @@ static bool is_zero(const void *buf, size_t len)
 
 bool incfs_format_is_unwritten(const void *buf, size_t len, __u64 offset)
 {
-	size_t cut = INCFS_BLOCK_SIZE - offset % INCFS_BLOCK_SIZE;
+	size_t cut = INCFS_SECTOR_SIZE - offset % INCFS_SECTOR_SIZE;
 	const struct incfs_disk_header *header = buf;
 	const struct incfs_disk_block_map *map = buf;
 	const struct incfs_disk_dir_action *dir = buf;

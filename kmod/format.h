@@ -41,6 +41,7 @@
 #define INCFS_FILE_SIZE_MAX (0xffffffffull << INCFS_BLOCK_SHIFT)
 #define INCFS_OFFSET_MAX ((1ull << 48) - 1)
 #define INCFS_RECORD_SIZE_MAX 4096
+#define INCFS_SECTOR_SIZE 512u		/* no record header crosses a multiple of it */
 
 /*
  * s_flags. A reader refuses an image with a bit of the lower half that it does

@@ -201,6 +201,7 @@ int incfs_image_open(struct incfs_image *image, const struct file *given)
 	mutex_init(&image->append_lock);
 	image->end = incfs_image_size(image);
 	image->direct_align = direct_align(image->file);
+	image->write_unit = min(i_blocksize(file_inode(image->file)), INCFS_BLOCK_SIZE);
 	return 0;
 
 err_put_file:
@@ -409,7 +410,7 @@ struct batch {
 	void *record;			/* the last record */
 };
 
-/* What one record needs at most: its header is not cut by the end of a page. */
+/* What one record needs at most: its header is not cut by the end of a sector. */
 #define BATCH_ROOM(size) ((size) + sizeof(struct incfs_disk_header) - 1)
 
 /*
@@ -460,7 +461,7 @@ static u64 batch_add_map(struct batch *batch, u32 blocks)
 static void *batch_add(struct batch *batch, size_t size)
 {
 	u64 at = batch->start + batch->len;
-	u32 left = INCFS_BLOCK_SIZE - at % INCFS_BLOCK_SIZE;
+	u32 left = INCFS_SECTOR_SIZE - at % INCFS_SECTOR_SIZE;
 
 	if (left < sizeof(struct incfs_disk_header))
 		at += left;
@@ -474,7 +475,11 @@ static void *batch_add(struct batch *batch, size_t size)
 	return batch->record;
 }
 
-/* Write what is in the batch, unless @err says that it failed, and end it. */
+/*
+ * Write what is in the batch, unless @err says that it failed, and end it. A record
+ * may have lost its beginning or its end in a crash, which can be told, but not what
+ * is in between: longer ones are on the disk before the link to them.
+ */
 static int batch_end(struct batch *batch, int err)
 {
 	struct incfs_image *image = batch->image;
@@ -483,6 +488,9 @@ static int batch_end(struct batch *batch, int err)
 		err = -EFBIG;
 	if (!err)
 		err = incfs_image_pwrite(image, batch->buf, batch->len, batch->start);
+	if (!err && batch->len > image->write_unit)
+		err = incfs_image_sync_range(image, batch->start,
+					     batch->start + batch->len - 1);
 	if (!err) {
 		image->end = batch->start + batch->len;
 		err = write_link(image, batch->first);

@@ -115,6 +115,7 @@ struct incfs_image {
 	struct file *file;		/* I: opened anew, so nobody shares its flags */
 	const struct cred *cred;	/* I: the mounter's, for all I/O on the file */
 	u32 direct_align;		/* I: of direct reads that need not wait; 0: none */
+	u32 write_unit;			/* I: its file system writes so much in whole */
 	struct mutex append_lock;
 	u64 end;			/* A: where the next record or block goes */
 	u64 gap_start, gap_end;		/* A: room left behind by alignment */

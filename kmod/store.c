@@ -30,12 +30,12 @@ static int reserve_map(struct incfs_node *node)
 }
 
 /*
- * Pages of the image are written when it pleases the file system, each in whole.
+ * Blocks of the image's file system are written when it pleases that, each in whole.
  * Where an entry crosses the end of one, a part of it may be lost in a crash.
  * Without its offset or its size it is absent. But without its CRC, which is 0
  * then, it would be taken for zeros that were never stored, and without half of
- * its size for a short block of them. So if the size begins in the first page,
- * what is in the second one has to be on the disk first. If not, a half entry has
+ * its size for a short block of them. So if the size begins in the first of the two,
+ * what is in the second has to be on the disk first. If not, a half entry has
  * no size, or a CRC that does not fit what its offset, cut off, points at.
  * No more than one of @count entries, a batch at most, crosses.
  */
@@ -43,9 +43,10 @@ static int write_entries_at(struct incfs_image *image, const struct incfs_disk_e
 			    u32 count, u64 at)
 {
 	size_t len = count * sizeof(*disk);
-	size_t head = INCFS_BLOCK_SIZE - at % INCFS_BLOCK_SIZE;
+	size_t head = image->write_unit - at % image->write_unit;
 	int err;
 
+	BUILD_BUG_ON(INCFS_EXTENT_BATCH * sizeof(*disk) > INCFS_SECTOR_SIZE);
 	if (head >= len || head % sizeof(*disk) <= offsetof(struct incfs_disk_extent, me_data_size))
 		return incfs_image_pwrite(image, disk, len, at);
 	err = incfs_image_pwrite(image, (const u8 *)disk + head, len - head, at + head);

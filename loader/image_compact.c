@@ -62,14 +62,14 @@ static int write_at(struct compact *compact, const void *buf, size_t len, __u64 
 	return err ? write_failed(err) : 0;
 }
 
-/* No header, and so no link, crosses a multiple of 4096. */
+/* No header, and so no link, crosses the end of a sector. */
 static __u64 next_record_at(const struct compact *compact)
 {
 	__u64 last = compact->end + sizeof(struct incfs_disk_header) - 1;
 
-	if (compact->end >> INCFS_BLOCK_SHIFT == last >> INCFS_BLOCK_SHIFT)
+	if (compact->end / INCFS_SECTOR_SIZE == last / INCFS_SECTOR_SIZE)
 		return compact->end;
-	return last & ~(__u64)(INCFS_BLOCK_SIZE - 1);
+	return last & ~(__u64)(INCFS_SECTOR_SIZE - 1);
 }
 
 static int flush_record(struct compact *compact, __u64 next)

@@ -10,6 +10,7 @@
 #include "lib/tap.h"
 
 #define SUPER 32
+#define SECTOR 512
 #define MAX_RECORDS 256
 #define TEXT 8192
 #define ENTRIES 2000
@@ -210,29 +211,30 @@ static void test_records(const struct image *image, int first, const char *what)
 	is_int(zeroed, tries, "%s: so it is with zeros from there on", what);
 }
 
-/* One page was not written; what lies behind it was. */
-static void test_pages(const struct image *image, int first, const char *what)
+/* @unit bytes, as a file system writes in whole, were not written; what lies behind was. */
+static void test_lost(const struct image *image, int first, size_t unit, const char *what)
 {
-	size_t page = (image->records[first] + BLOCK - 1) / BLOCK * BLOCK, len;
+	size_t at = (image->records[first] + unit - 1) / unit * unit, end, len;
 	unsigned char saved[BLOCK];
 	int kept, tries, used = 0;
 
-	for (tries = 0; page < image->size; page += BLOCK, tries++) {
+	for (tries = 0; at < image->size; at += unit, tries++) {
 		for (kept = first; kept < image->count; kept++) {
-			if (image->records[kept] + record_size(image, kept) > page)
+			end = image->records[kept] + record_size(image, kept);
+			if (end > at && !is_zero(image->data + at, end - at))
 				break;
 		}
 		tree_of(image, kept);
 		drop_blocks(want);
-		len = image->size - page < BLOCK ? image->size - page : BLOCK;
-		memcpy(saved, image->data + page, len);
-		memset(image->data + page, 0, len);
+		len = image->size - at < unit ? image->size - at : unit;
+		memcpy(saved, image->data + at, len);
+		memset(image->data + at, 0, len);
 		save(image, "torn.img", image->size, image->size);
-		memcpy(image->data + page, saved, len);
+		memcpy(image->data + at, saved, len);
 		used += is_healed(image, true);
 	}
-	ok(tries > 1 && used == tries, "%s: without any page of its end it is used and heals (%d)",
-	   what, tries);
+	ok(tries > 1 && used == tries,
+	   "%s: without any %zu bytes of its end it is used and heals (%d)", what, unit, tries);
 }
 
 static struct image make_ours(void)
@@ -465,7 +467,8 @@ int main(void)
 	test_first(&ours);
 	test_read_only(&ours);
 	test_records(&ours, ours.count - 5, "our image");
-	test_pages(&ours, ours.count - 70, "our image");
+	test_lost(&ours, ours.count - 70, BLOCK, "our image");
+	test_lost(&ours, ours.count - 24, SECTOR, "our image");
 	test_records(&foreign, foreign.count - 3, "foreign image");
 	test_blocks();
 	test_entries();
