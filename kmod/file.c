@@ -97,5 +97,6 @@ const struct file_operations incfs_file_fops = {
 	.llseek = incfs_file_llseek,
 	.read_iter = incfs_file_read_iter,
 	.mmap = incfs_file_mmap,
+	.get_unmapped_area = thp_get_unmapped_area,
 	.splice_read = filemap_splice_read,
 };

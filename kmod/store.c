@@ -81,6 +81,8 @@ static void count_stored(struct incfs_node *node, u32 block,
 	s64 more = 0;
 
 	lockdep_assert_held(&node->map_lock);
+	if (!node->counted && xa_empty(&node->bad))
+		return;
 	incfs_format_parse_extents(before, 1, incfs_image_size(&node->mnt->image), &old);
 	if (node->counted)
 		more = extent->size - old.size;
