@@ -497,7 +497,7 @@ static void test_backing(const struct backing *backing, bool thorough)
 	diag("%s: %u points at flushes, %u between, %u reordered; recorded in %llu ms, tried in %llu",
 	     backing->type, totals.points[AT_FLUSH], totals.points[IN_ORDER],
 	     totals.points[REORDERED], middle - start, now_ms() - middle);
-	diag("%s: %u blocks and %u names there, %u of these blocks synced; %u damaged, filled again",
+	diag("%s: %u blocks and %u names there, %u of these synced; %u damaged, filled again",
 	     backing->type, result->blocks, result->names, result->kept, result->damaged);
 	ok(totals.points[AT_FLUSH] && totals.points[IN_ORDER] && result->kept,
 	   "%s: there were points to try, and synced blocks", backing->type);
