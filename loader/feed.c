@@ -6,12 +6,12 @@
 #include <linux/incrementalfs.h>
 #include <lz4.h>
 #include <stdlib.h>
-#include <unistd.h>
+#include <sys/ioctl.h>
 
 #include "list.h"
 #include "util.h"
 
-/* Blocks in one write(2): the module keeps together what comes together. */
+/* Blocks in one call: the module keeps together what comes together. */
 #define BATCH 64
 
 int incfs_feed_init(struct incfs_feed *feed, int cmd_fd, bool compress)
@@ -27,7 +27,7 @@ void incfs_feed_exit(struct incfs_feed *feed)
 	feed->room = NULL;
 }
 
-static void prepare_block(struct incfs_feed *feed, struct incfs_new_data_block *block,
+static void prepare_block(struct incfs_feed *feed, struct incfs_fill_block *block,
 			  const unsigned char *data, __u32 len, char *room)
 {
 	int packed = 0;
@@ -36,44 +36,43 @@ static void prepare_block(struct incfs_feed *feed, struct incfs_new_data_block *
 	if (feed->compress)
 		packed = LZ4_compress_default((const char *)data, room, len, len - len / 8);
 	block->data = packed > 0 ? (__u64)(unsigned long)room : (__u64)(unsigned long)data;
-	block->data_len = packed > 0 ? (__u32)packed : len;
+	block->len = packed > 0 ? (__u32)packed : len;
 	block->compression = packed > 0 ? COMPRESSION_LZ4 : COMPRESSION_NONE;
 }
 
-/* Returns how many of the blocks were taken; fewer only with an error. */
-static __u32 write_blocks(struct incfs_feed *feed, const struct incfs_new_data_block *blocks,
-			  __u32 nr, int *err)
+/*
+ * Returns how many blocks were taken up to the first that was not; fewer than all
+ * only with an error. Some behind that may have been taken, which does no harm.
+ */
+static __u32 fill_blocks(struct incfs_feed *feed, struct incfs_fill_block *blocks, __u32 nr,
+			 int *err)
 {
-	__u32 taken = 0;
+	struct incfs_fill fill = { .blocks = (unsigned long)blocks, .count = nr };
+	__u32 taken;
 
-	*err = 0;
-	while (taken < nr && !*err) {
-		ssize_t wrote = write(feed->cmd_fd, blocks + taken,
-				      (nr - taken) * sizeof(*blocks));
-
-		if (wrote >= (ssize_t)sizeof(*blocks))
-			taken += wrote / sizeof(*blocks);
-		else if (wrote >= 0)
-			*err = EIO;
-		else if (errno != EINTR)
-			*err = errno;
+	if (ioctl(feed->cmd_fd, INCFS_IOC_FILL, &fill)) {
+		*err = errno;
+		return 0;
 	}
+	for (taken = 0; taken < nr && !blocks[taken].result; taken++)
+		feed->stored += blocks[taken].len;
+	*err = taken < nr ? -blocks[taken].result : 0;
 	return taken;
 }
 
 __u32 incfs_feed_blocks(struct incfs_feed *feed, __u64 ino, __u32 first,
 			const unsigned char *data, size_t size, int *err)
 {
-	struct incfs_new_data_block blocks[BATCH];
-	__u32 nr, taken, total = 0;
+	struct incfs_fill_block blocks[BATCH];
+	__u32 nr, total = 0;
 
 	*err = 0;
 	while (size && !*err) {
 		for (nr = 0; nr < BATCH && size; nr++) {
 			__u32 len = incfs_min(size, INCFS_BLOCK_SIZE);
 
-			blocks[nr] = (struct incfs_new_data_block){
-				.file_ino = ino, .block_index = first + total + nr,
+			blocks[nr] = (struct incfs_fill_block){
+				.ino = ino, .block = first + total + nr,
 			};
 			prepare_block(feed, &blocks[nr], data, len,
 				      feed->room + nr * INCFS_BLOCK_SIZE);
@@ -81,10 +80,7 @@ __u32 incfs_feed_blocks(struct incfs_feed *feed, __u64 ino, __u32 first,
 			size -= len;
 			feed->bytes += len;
 		}
-		taken = write_blocks(feed, blocks, nr, err);
-		for (__u32 i = 0; i < taken; i++)
-			feed->stored += blocks[i].data_len;
-		total += taken;
+		total += fill_blocks(feed, blocks, nr, err);
 	}
 	return total;
 }
