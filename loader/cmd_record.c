@@ -16,12 +16,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "list.h"
 #include "log.h"
+#include "policy_mounts.h"
 #include "policy_object.h"
 #include "profile.h"
 
@@ -38,9 +39,8 @@ struct record {
 	const char *output;
 	bool add;
 	char **command;
-	__u64 mount_id;
-	char choice_path[96];
-	char choice[INCFS_POLICY_NAME_LEN];
+	struct incfs_mounts mounts;
+	const struct incfs_mounted *mount;
 	int keeper_fd;
 	struct incfs_policy_object policy;
 	struct bpf_link *link;
@@ -168,55 +168,6 @@ static int walk(struct record *record)
 	return -1;
 }
 
-static int find_mount(struct record *record)
-{
-	struct incfs_mount_info info;
-	char path[4096];
-	int fd, err;
-
-	snprintf(path, sizeof(path), "%s/.cmd", record->mountpoint);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	err = fd < 0 || ioctl(fd, INCFS_IOC_GET_INFO, &info);
-	if (err)
-		incfs_error("'%s' is not the mount point of an image: %s", record->mountpoint,
-			    strerror(errno));
-	if (fd >= 0)
-		close(fd);
-	if (err)
-		return -1;
-	record->mount_id = info.mount_id;
-	snprintf(record->choice_path, sizeof(record->choice_path),
-		 "/sys/fs/incremental-fs/mounts/%llu/policy", info.mount_id);
-	return 0;
-}
-
-/* Read, or set, what the mount chooses. */
-static int read_choice(struct record *record)
-{
-	FILE *file = fopen(record->choice_path, "re");
-	bool ok = file && fgets(record->choice, sizeof(record->choice), file);
-
-	if (!ok)
-		incfs_error("can't read '%s': %s", record->choice_path, strerror(errno));
-	if (file)
-		fclose(file);
-	record->choice[strcspn(record->choice, "\n")] = 0;
-	return ok ? 0 : -1;
-}
-
-static int write_choice(const struct record *record, const char *choice)
-{
-	int fd = open(record->choice_path, O_WRONLY | O_CLOEXEC);
-	int err = fd < 0 || write(fd, choice, strlen(choice)) < 0;
-
-	if (err)
-		incfs_error("can't have '%s' use the policy '%s': %s", record->mountpoint, choice,
-			    strerror(errno));
-	if (fd >= 0)
-		close(fd);
-	return err ? -1 : 0;
-}
-
 /*
  * A process that sets the choice back if this one is killed: it has no descriptor of
  * the policy, which so goes with us, and reads from a pipe until that ends. A byte
@@ -237,7 +188,7 @@ static int start_keeper(struct record *record)
 		setsid();
 		close(fds[1]);
 		if (read(fds[0], &done, 1) == 0)
-			write_choice(record, record->choice);
+			incfs_mount_choose(record->mount, record->mount->choice);
 		_exit(0);
 	}
 	close(fds[0]);
@@ -295,11 +246,11 @@ static int attach(struct record *record)
 		incfs_error("no policy can be used: %s", obstacle);
 		return -1;
 	}
-	snprintf(name, sizeof(name), "record-%llu", record->mount_id);
+	snprintf(name, sizeof(name), "record-%llu", record->mount->id);
 	if (incfs_policy_object_open(&record->policy, "record"))
 		return -1;
 	incfs_policy_object_rename(&record->policy, name);
-	incfs_policy_object_bind(&record->policy, record->mount_id);
+	incfs_policy_object_bind(&record->policy, record->mount->id);
 	if (incfs_policy_object_load(&record->policy) || open_ring(record))
 		return -1;
 	record->link = incfs_policy_object_attach(&record->policy);
@@ -308,7 +259,7 @@ static int attach(struct record *record)
 			    "the mount is being recorded already" : strerror(errno));
 		return -1;
 	}
-	return write_choice(record, name);
+	return incfs_mount_choose(record->mount, name);
 }
 
 static pid_t start(const struct record *record)
@@ -407,12 +358,28 @@ static int write_profile(const struct record *record)
 	return err;
 }
 
+/* Paths of a profile begin at the root of the mount. */
+static int find_mount(struct record *record)
+{
+	struct stat st;
+
+	if (incfs_mounts_read(&record->mounts))
+		return -1;
+	record->mount = incfs_mounts_of(&record->mounts, record->mountpoint);
+	if (!record->mount)
+		return -1;
+	if (!stat(record->mountpoint, &st) && st.st_ino == INCFS_ROOT_INODE)
+		return 0;
+	incfs_error("'%s' is not the mount point of an image, only within", record->mountpoint);
+	return -1;
+}
+
 static int run(struct record *record)
 {
 	__u64 lost;
 	int code;
 
-	if (find_mount(record) || read_choice(record) || walk(record) || start_keeper(record))
+	if (find_mount(record) || walk(record) || start_keeper(record))
 		return 1;
 	if (attach(record)) {
 		end_keeper(record);
@@ -420,7 +387,7 @@ static int run(struct record *record)
 	}
 	incfs_info("recording '%s'", record->mountpoint);
 	code = listen(record);
-	if (write_choice(record, record->choice))
+	if (incfs_mount_choose(record->mount, record->mount->choice))
 		code = 1;
 	end_keeper(record);
 	lost = count_lost(record);
@@ -452,5 +419,6 @@ int incfs_cmd_record(int argc, char **argv)
 	if (record.files)
 		tdestroy(record.files, free_file);
 	free(record.blocks);
+	incfs_mounts_free(&record.mounts);
 	return code;
 }

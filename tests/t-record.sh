@@ -63,6 +63,7 @@ exits 1 'a command that fails is a failure' incfs record -o failed full -- false
 ok 'of which there is a profile' grep -q ^end failed
 exits 1 'so is one that is not there' incfs record -o failed full -- ./no-such-command
 exits 1 'and a directory that is no mount' incfs record -o failed . -- true
+exits 1 'or is within one' incfs record -o failed full/d -- true
 exits 2 'nowhere to write to is a mistake' incfs record full -- true
 echo nonsense > bad
 exits 1 'a bad profile is not added to' incfs record -a -o bad full -- true
