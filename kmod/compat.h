@@ -14,6 +14,11 @@
 #error "incremental-fs needs Linux 6.12 or newer"
 #endif
 
+/* Where a block map lies is read without a lock, in one piece. */
+#ifndef CONFIG_64BIT
+#error "incremental-fs needs a 64-bit kernel"
+#endif
+
 /* i_state became a structure with accessors. */
 static inline bool incfs_inode_is_new(struct inode *inode)
 {

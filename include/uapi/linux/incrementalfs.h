@@ -101,9 +101,16 @@ enum incfs_instruction_type {
 
 /**
  * struct incfs_new_file_instruction - make an inode that has no name yet
- * @ino_out: set on return: number of the new inode
- * @size:    size of the file in bytes
- * @mode:    S_IFREG or S_IFDIR, and permissions, of which 0555 are kept
+ * @ino_out:   set on return: number of the new inode
+ * @size:      size of the file in bytes
+ * @mode:      S_IFREG or S_IFDIR, and permissions, of which 0555 are kept
+ * @reserved1: 0; not looked at
+ * @reserved2: 0; not looked at
+ * @reserved3: 0; not looked at
+ * @reserved4: 0; not looked at
+ * @reserved5: 0; not looked at
+ * @reserved6: 0; not looked at
+ * @reserved7: 0; not looked at
  *
  * Errors: EINVAL another type; ENFILE limit of inodes reached; EFBIG size too
  * large for the format.
@@ -127,6 +134,11 @@ struct incfs_new_file_instruction {
  * @child_ino: inode number of the entry; may be 0 when a name is removed
  * @name_len:  bytes at @name
  * @name:      address of the name, not NUL-terminated
+ * @reserved1: 0; not looked at
+ * @reserved2: 0; not looked at
+ * @reserved3: 0; not looked at
+ * @reserved4: 0; not looked at
+ * @reserved5: 0; not looked at
  *
  * Errors of an addition: EEXIST name taken; ENOENT no such inode; ENOTDIR
  * @dir_ino is not a directory; EMLINK the directory @child_ino has a parent
@@ -149,8 +161,11 @@ struct incfs_dir_entry_instruction {
 
 /**
  * struct incfs_instruction - argument of INCFS_IOC_PROCESS_INSTRUCTION
- * @version: INCFS_HEADER_VER; another one is refused with EOPNOTSUPP
- * @type:    enum incfs_instruction_type; an unknown one is refused with EINVAL
+ * @version:   INCFS_HEADER_VER; another one is refused with EOPNOTSUPP
+ * @type:      enum incfs_instruction_type; an unknown one is refused with EINVAL
+ * @file:      of NEW_FILE
+ * @dir_entry: of ADD_DIR_ENTRY and REMOVE_DIR_ENTRY
+ * @reserved:  their room
  *
  * On a read-only mount all but NOOP are refused with EROFS, and with EBADF when
  * the descriptor is not open for writing.
@@ -464,7 +479,12 @@ struct incfs_create {
  * @items:      address of room for the items, struct incfs_attr_item
  * @items_len:  room at @items; on return, bytes that the items have
  * @nr_names:   set on return: names that refer to the inode
- * @size:       set on return, as @mtime_sec, @mtime_nsec, @uid, @gid, @mode
+ * @size:       set on return, as is all that follows: size of the file in bytes
+ * @mtime_sec:  time of last modification
+ * @mtime_nsec: and its nanoseconds
+ * @uid:        owner
+ * @gid:        group
+ * @mode:       type and permissions
  * @reserved:   0
  *
  * Errors: ENOENT no such inode; ERANGE too little room, @items_len is set;
