@@ -8,6 +8,7 @@
 
 O       ?= build/native
 PREFIX  ?= /usr/local
+LIBDIR  ?= $(PREFIX)/lib
 CC      := $(if $(filter default,$(origin CC)),gcc,$(CC))
 CLANG   ?= clang
 BPFTOOL ?= $(or $(shell PATH=$$PATH:/usr/sbin command -v bpftool),bpftool)
@@ -27,14 +28,15 @@ BTF_VMLINUX ?= $(if $(filter $(shell uname -r),$(releases)),/sys/kernel/btf/vmli
 
 # The fragments add to these, and prerequisites to the targets of the same name:
 BINARIES :=	# programs of user space, to be installed
+LIBRARIES :=	# libraries of user space, to be installed
 POLICIES :=	# BPF objects, to be installed
 HEADERS  :=	# what a policy of one's own includes, to be installed
 SCRIPTS  :=	# scripts for bpftrace, to be installed
 
 export TESTS KERNELS
 
-.PHONY: all native modules user policies testprogs install uninstall
-.PHONY: check check-native check-debug check-long demo shell clean help FORCE
+.PHONY: all native modules user policies testprogs install install-user uninstall
+.PHONY: check check-native check-debug check-long check-cross lint demo shell clean help FORCE
 .PHONY: bench bench-quick bench-native
 .DELETE_ON_ERROR:
 
@@ -48,14 +50,16 @@ native:
 -include bpf/Makefile.inc
 -include tests/Makefile.inc
 -include tests/bench/Makefile.inc
+-include tests/lint/Makefile.inc
 
 BINARIES := $(strip $(BINARIES))
+LIBRARIES := $(strip $(LIBRARIES))
 POLICIES := $(strip $(POLICIES))
 HEADERS  := $(strip $(HEADERS))
 SCRIPTS  := $(strip $(SCRIPTS))
 
 modules: $(releases:%=$(O)/%/incfs.ko)	## the kernel module
-user: $(BINARIES)			## loader and tools
+user: $(BINARIES) $(LIBRARIES)	## loader, tools and library
 policies: $(POLICIES)			## BPF objects
 testprogs:				## test programs
 
@@ -73,26 +77,51 @@ $(O)/%/incfs.ko: FORCE
 		"and pahole must be installed" >&2; rm -f $@; exit 1; }
 
 install: headers = /lib/modules/$(firstword $(releases))/build
-install: native		## module, programs, manual, policies and scripts of `make` (root)
+install: native		## module, library, programs, manual, policies and scripts of `make` (root)
 	@test -e $(O)/$(firstword $(releases))/incfs.ko || \
 		{ echo "nothing to install: run 'make' first" >&2; exit 1; }
 	$(MAKE) -C $(headers) M=$(abspath $(O)/$(firstword $(releases))) \
 		$(if $(wildcard $(headers)/certs/signing_key.pem),,CONFIG_MODULE_SIG_ALL=) \
 		$(if $(DESTDIR),INSTALL_MOD_PATH=$(DESTDIR)) modules_install
 	$(if $(DESTDIR),,depmod $(firstword $(releases)))
+	+@$(MAKE) --no-print-directory install-user
+
+install-user:		## all of that but the module
 	$(INSTALL) -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/incfs/trace \
 		$(DESTDIR)$(PREFIX)/include/incfs $(DESTDIR)$(PREFIX)/share/man/man1
 	$(if $(BINARIES),$(INSTALL) $(BINARIES) $(DESTDIR)$(PREFIX)/bin)
 	$(if $(POLICIES),$(INSTALL) -m 644 $(POLICIES) $(DESTDIR)$(PREFIX)/lib/incfs)
+	$(INSTALL) -d $(DESTDIR)$(LIBDIR)/pkgconfig
+	$(if $(LIBRARIES),$(INSTALL) -m 644 $(LIBRARIES) $(DESTDIR)$(LIBDIR))
+	ln -sf libincfs.so.$(lib_version) $(DESTDIR)$(LIBDIR)/libincfs.so.0
+	ln -sf libincfs.so.0 $(DESTDIR)$(LIBDIR)/libincfs.so
+	sed 's,@PREFIX@,$(PREFIX),; s,@LIBDIR@,$(LIBDIR),; s,@VERSION@,$(lib_version),' \
+		loader/libincfs.pc > $(DESTDIR)$(LIBDIR)/pkgconfig/libincfs.pc
+	$(if $(DESTDIR),,ldconfig)
 	$(if $(HEADERS),$(INSTALL) -m 644 $(HEADERS) $(DESTDIR)$(PREFIX)/include/incfs)
 	$(if $(SCRIPTS),$(INSTALL) $(SCRIPTS) $(DESTDIR)$(PREFIX)/lib/incfs/trace)
+	$(INSTALL) -d $(DESTDIR)$(PREFIX)/share/man/man8
 	$(INSTALL) -m 644 docs/incfs.1 $(DESTDIR)$(PREFIX)/share/man/man1
+	$(INSTALL) -m 644 docs/incfs-bpf-loader.8 $(DESTDIR)$(PREFIX)/share/man/man8
+	$(INSTALL) -d $(DESTDIR)$(PREFIX)/lib/systemd/system
+	sed 's,@BINDIR@,$(PREFIX)/bin,' loader/incfs@.service \
+		> $(DESTDIR)$(PREFIX)/lib/systemd/system/incfs@.service
+	$(INSTALL) -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions
+	$(INSTALL) -m 644 loader/completion.bash \
+		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/incfs
+	ln -sf incfs $(DESTDIR)$(PREFIX)/share/bash-completion/completions/incfs-bpf-loader
 
 uninstall:		## what install put there, for the running kernel (root)
 	rm -f $(DESTDIR)/lib/modules/$(firstword $(releases))/updates/incfs.ko*
 	$(if $(DESTDIR),,depmod $(firstword $(releases)))
 	rm -f $(addprefix $(DESTDIR)$(PREFIX)/bin/,$(notdir $(BINARIES))) \
-		$(DESTDIR)$(PREFIX)/share/man/man1/incfs.1
+		$(DESTDIR)$(PREFIX)/share/man/man1/incfs.1 \
+		$(DESTDIR)$(PREFIX)/share/man/man8/incfs-bpf-loader.8 \
+		$(DESTDIR)$(PREFIX)/lib/systemd/system/incfs@.service \
+		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/incfs \
+		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/incfs-bpf-loader \
+		$(DESTDIR)$(LIBDIR)/pkgconfig/libincfs.pc $(addprefix $(DESTDIR)$(LIBDIR)/,\
+		libincfs.so libincfs.so.0 $(notdir $(LIBRARIES)))
 	rm -rf $(DESTDIR)$(PREFIX)/lib/incfs $(DESTDIR)$(PREFIX)/include/incfs
 
 check:			## all tests, in guests with each kernel (TESTS='glob', KERNELS='6.12')
@@ -103,6 +132,12 @@ check-debug:		## all tests on the debug kernel (KASAN, lockdep, kmemleak)
 
 check-long:		## check with crash tests that try much more, and check-debug
 	@INCFS_LONG=1 tests/vm/check --all
+
+check-cross:		## build for arm64 and s390x, and run there what needs no kernel of ours
+	@tests/cross/check
+
+lint:			## sparse, compilers' analyzers, checkpatch, kernel-doc, shellcheck
+	@tests/lint/lint
 
 check-native: native	## all tests on the running kernel (root)
 	+@$(MAKE) --no-print-directory modules user policies testprogs

@@ -34,6 +34,15 @@ int incfs_cmd_record(int argc, char **argv);
 int incfs_cmd_run(int argc, char **argv);
 int incfs_cmd_image(int argc, char **argv);
 int incfs_cmd_policy(int argc, char **argv);
+int incfs_cmd_status(int argc, char **argv);
+int incfs_cmd_metrics(int argc, char **argv);
+int incfs_cmd_mount(int argc, char **argv);
+int incfs_cmd_umount(int argc, char **argv);
+int incfs_cmd_fetch(int argc, char **argv);
+int incfs_cmd_ls_missing(int argc, char **argv);
+int incfs_cmd_map(int argc, char **argv);
+int incfs_cmd_extract(int argc, char **argv);
+int incfs_cmd_remove(int argc, char **argv);
 
 /* incfs image ... */
 int incfs_cmd_image_info(int argc, char **argv);

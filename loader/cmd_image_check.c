@@ -14,20 +14,11 @@
 
 #include "image_blocks.h"
 #include "log.h"
+#include "option.h"
 
 #define MESSAGES_MAX 100
 
 enum { CLEAN, REPAIRABLE, UNUSABLE };	/* exit codes */
-
-static const char check_usage[] =
-"usage: incfs image check [OPTION]... IMAGE\n"
-"Check all of an image: its records, its block maps, and every stored block.\n"
-"  -r, --repair   cut off records that a crash has lost, and make damaged blocks\n"
-"                 absent, so that they can be supplied again\n"
-"  -a, --all      tell of all that is wrong, not of the first 100 only\n"
-"  -q, --quiet    tell what is wrong only\n"
-"  -h, --help     this text\n"
-"Exits with 0 if it is sound, 1 if it was repaired or can be, 2 if it can't.\n";
 
 struct check {
 	struct incfs_model model;
@@ -113,6 +104,7 @@ static int check_image(struct check *check)
 	}
 	for (size_t i = 0; !err && i < model->nr_nodes; i++)
 		err = incfs_image_each_block(model, model->nodes[i], check_block, check);
+	incfs_log_progress_end();
 	if (check->nr_problems > MESSAGES_MAX && !check->all)
 		incfs_error("'%s': %zu more of this kind", model->file->path,
 			    check->nr_problems - MESSAGES_MAX);
@@ -221,40 +213,32 @@ static int run_check(struct check *check, const char *path)
 	return ret;
 }
 
+static const struct incfs_option rows[] = {
+	{ "repair", 'r', NULL, "cut off records that a crash has lost, and make damaged blocks\n"
+	  "absent, so that they can be supplied again", incfs_option_on,
+	  .offset = offsetof(struct check, repair) },
+	{ "all", 'a', NULL, "tell of all that is wrong, not of the first 100 only",
+	  incfs_option_on, .offset = offsetof(struct check, all) },
+	{ "quiet", 'q', NULL, "tell what is wrong only", incfs_option_on,
+	  .offset = offsetof(struct check, quiet) },
+	{}
+};
+
+static const struct incfs_usage usage = {
+	.program = "incfs image check",
+	.args = "[OPTION]... IMAGE",
+	.about =
+"Check all of an image: its records, its block maps, and every stored block. Exits\n"
+"with 0 if it is sound, 1 if it was repaired or can be, 2 if it can't.\n",
+	.options = rows,
+	.least = 1,
+	.most = 1,
+};
+
 int incfs_cmd_image_check(int argc, char **argv)
 {
-	static const struct option options[] = {
-		{ "repair", no_argument, NULL, 'r' },
-		{ "all", no_argument, NULL, 'a' },
-		{ "quiet", no_argument, NULL, 'q' },
-		{ "help", no_argument, NULL, 'h' },
-		{}
-	};
 	struct check check = {};
-	int opt;
+	int code = incfs_usage_parse(&usage, &check, argc, argv);
 
-	while ((opt = getopt_long(argc, argv, "raqh", options, NULL)) != -1) {
-		switch (opt) {
-		case 'r':
-			check.repair = true;
-			break;
-		case 'a':
-			check.all = true;
-			break;
-		case 'q':
-			check.quiet = true;
-			break;
-		case 'h':
-			fputs(check_usage, stdout);
-			return 0;
-		default:
-			fputs(check_usage, stderr);
-			return 2;
-		}
-	}
-	if (optind != argc - 1) {
-		fputs(check_usage, stderr);
-		return 2;
-	}
-	return run_check(&check, argv[optind]);
+	return code >= 0 ? code : run_check(&check, argv[optind]);
 }

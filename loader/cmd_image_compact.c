@@ -10,14 +10,7 @@
 
 #include "image_compact.h"
 #include "log.h"
-
-static const char compact_usage[] =
-"usage: incfs image compact [-o NEW] IMAGE\n"
-"Write an image anew: without files that have no name, and space that is not\n"
-"used; with the blocks of each file next to each other. IMAGE is replaced when\n"
-"the new one is there as a whole.\n"
-"  -o, --output NEW  write it there instead, where nothing is yet\n"
-"  -h, --help        this text\n";
+#include "option.h"
 
 static int say(const char *path, int err)
 {
@@ -137,32 +130,32 @@ static int run_compact(const char *path, const char *output)
 	return ret;
 }
 
+struct compact_args {
+	const char *output;
+};
+
+static const struct incfs_option rows[] = {
+	{ "output", 'o', "NEW", "write it there instead, where nothing is yet",
+	  incfs_option_text, .offset = offsetof(struct compact_args, output) },
+	{}
+};
+
+static const struct incfs_usage usage = {
+	.program = "incfs image compact",
+	.args = "[-o NEW] IMAGE",
+	.about =
+"Write an image anew: without files that have no name, and space that is not\n"
+"used; with the blocks of each file next to each other. IMAGE is replaced when\n"
+"the new one is there as a whole.\n",
+	.options = rows,
+	.least = 1,
+	.most = 1,
+};
+
 int incfs_cmd_image_compact(int argc, char **argv)
 {
-	static const struct option options[] = {
-		{ "output", required_argument, NULL, 'o' },
-		{ "help", no_argument, NULL, 'h' },
-		{}
-	};
-	const char *output = NULL;
-	int opt;
+	struct compact_args args = {};
+	int code = incfs_usage_parse(&usage, &args, argc, argv);
 
-	while ((opt = getopt_long(argc, argv, "o:h", options, NULL)) != -1) {
-		switch (opt) {
-		case 'o':
-			output = optarg;
-			break;
-		case 'h':
-			fputs(compact_usage, stdout);
-			return 0;
-		default:
-			fputs(compact_usage, stderr);
-			return 2;
-		}
-	}
-	if (optind != argc - 1) {
-		fputs(compact_usage, stderr);
-		return 2;
-	}
-	return run_compact(argv[optind], output);
+	return code >= 0 ? code : run_compact(argv[optind], args.output);
 }

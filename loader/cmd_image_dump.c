@@ -14,13 +14,7 @@
 #include "image_blocks.h"
 #include "image_json.h"
 #include "log.h"
-
-static const char dump_usage[] =
-"usage: incfs image dump [OPTION]... IMAGE\n"
-"Print the records of an image, its inodes and its names.\n"
-"  -b, --blocks  the entries of the block maps as well\n"
-"  -j, --json    for programs\n"
-"  -h, --help    this text\n";
+#include "option.h"
 
 struct dump {
 	struct incfs_model model;
@@ -328,36 +322,27 @@ static int run_dump(struct dump *dump, const char *path)
 	return incfs_output_end() || err ? 1 : 0;
 }
 
+static const struct incfs_option rows[] = {
+	{ "blocks", 'b', NULL, "the entries of the block maps as well", incfs_option_on,
+	  .offset = offsetof(struct dump, blocks) },
+	{ "json", 'j', NULL, "for programs", incfs_option_on,
+	  .offset = offsetof(struct dump, json) },
+	{}
+};
+
+static const struct incfs_usage usage = {
+	.program = "incfs image dump",
+	.args = "[OPTION]... IMAGE",
+	.about = "Print the records of an image, its inodes and its names.\n",
+	.options = rows,
+	.least = 1,
+	.most = 1,
+};
+
 int incfs_cmd_image_dump(int argc, char **argv)
 {
-	static const struct option options[] = {
-		{ "blocks", no_argument, NULL, 'b' },
-		{ "json", no_argument, NULL, 'j' },
-		{ "help", no_argument, NULL, 'h' },
-		{}
-	};
 	struct dump dump = {};
-	int opt;
+	int code = incfs_usage_parse(&usage, &dump, argc, argv);
 
-	while ((opt = getopt_long(argc, argv, "bjh", options, NULL)) != -1) {
-		switch (opt) {
-		case 'b':
-			dump.blocks = true;
-			break;
-		case 'j':
-			dump.json = true;
-			break;
-		case 'h':
-			fputs(dump_usage, stdout);
-			return 0;
-		default:
-			fputs(dump_usage, stderr);
-			return 2;
-		}
-	}
-	if (optind != argc - 1) {
-		fputs(dump_usage, stderr);
-		return 2;
-	}
-	return run_dump(&dump, argv[optind]);
+	return code >= 0 ? code : run_dump(&dump, argv[optind]);
 }

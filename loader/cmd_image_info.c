@@ -9,13 +9,8 @@
 #include "image_blocks.h"
 #include "image_json.h"
 #include "log.h"
+#include "option.h"
 #include "util.h"
-
-static const char info_usage[] =
-"usage: incfs image info [-j] IMAGE\n"
-"Tell what is in an image. The stored bytes are not checked.\n"
-"  -j, --json  for programs\n"
-"  -h, --help  this text\n";
 
 struct info {
 	struct incfs_model model;
@@ -181,32 +176,29 @@ static int run_info(const char *path, bool json)
 	return incfs_output_end() ? 1 : ret;
 }
 
+struct info_args {
+	bool json;
+};
+
+static const struct incfs_option rows[] = {
+	{ "json", 'j', NULL, "for programs", incfs_option_on,
+	  .offset = offsetof(struct info_args, json) },
+	{}
+};
+
+static const struct incfs_usage usage = {
+	.program = "incfs image info",
+	.args = "[-j] IMAGE",
+	.about = "Tell what is in an image. The stored bytes are not checked.\n",
+	.options = rows,
+	.least = 1,
+	.most = 1,
+};
+
 int incfs_cmd_image_info(int argc, char **argv)
 {
-	static const struct option options[] = {
-		{ "json", no_argument, NULL, 'j' },
-		{ "help", no_argument, NULL, 'h' },
-		{}
-	};
-	bool json = false;
-	int opt;
+	struct info_args args = {};
+	int code = incfs_usage_parse(&usage, &args, argc, argv);
 
-	while ((opt = getopt_long(argc, argv, "jh", options, NULL)) != -1) {
-		switch (opt) {
-		case 'j':
-			json = true;
-			break;
-		case 'h':
-			fputs(info_usage, stdout);
-			return 0;
-		default:
-			fputs(info_usage, stderr);
-			return 2;
-		}
-	}
-	if (optind != argc - 1) {
-		fputs(info_usage, stderr);
-		return 2;
-	}
-	return run_info(argv[optind], json);
+	return code >= 0 ? code : run_info(argv[optind], args.json);
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* incfs pack: write the list of a directory. */
+/* incfs pack: write the list of a directory, or pack it into a bundle. */
 #include "cmd.h"
 
 #include <errno.h>
@@ -10,15 +10,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "bundle.h"
 #include "list.h"
 #include "log.h"
+#include "option.h"
 #include "pack.h"
-
-static const char pack_usage[] =
-"usage: incfs pack [-o FILE] DIR\n"
-"Write the list of the files in DIR, which incfs-bpf-loader needs to serve them.\n"
-"  -o, --output FILE  instead of DIR/" INCFS_LIST_NAME "; - is standard output\n"
-"  -h, --help         this text\n";
+#include "pack_archive.h"
 
 static int write_all(FILE *out, const char *text, size_t size)
 {
@@ -74,59 +71,119 @@ static int write_list(const char *output, const char *text, size_t size)
 	return err;
 }
 
-static int pack(const char *dir, const char *output)
+static int pack(const char *dir, const char *output, struct incfs_pack_options options)
 {
 	struct incfs_pack_count count;
-	struct stat old, *skip = NULL;
+	struct stat old;
 	size_t size;
 	char *text;
 	int err;
 
 	if (!stat(output, &old) && S_ISREG(old.st_mode))
-		skip = &old;
-	if (incfs_pack_directory(dir, skip, &text, &size, &count))
+		options.skip = &old;
+	if (incfs_pack_directory(dir, &options, &text, &size, &count))
 		return 1;
 	err = write_list(output, text, size);
 	free(text);
 	if (err)
 		return 1;
-	incfs_info("'%s': %zu files, %zu further names, %zu directories, %llu bytes; %zu skipped",
-		   output, count.files, count.links, count.dirs, count.bytes, count.skipped);
+	incfs_info("'%s': %zu files, %zu further names, %zu symbolic links, %zu directories, %llu bytes; %zu skipped",
+		   output, count.files, count.links, count.symlinks, count.dirs, count.bytes,
+		   count.skipped);
 	return 0;
+}
+
+static int pack_in_place(const char *dir, struct incfs_pack_options options)
+{
+	char *output;
+	int ret;
+
+	if (asprintf(&output, "%s/%s", dir, INCFS_LIST_NAME) < 0)
+		return 1;
+	ret = pack(dir, output, options);
+	free(output);
+	return ret;
+}
+
+struct pack_args {
+	struct incfs_bundle_params bundle;
+	const char *list;
+};
+
+#define AT(member) .offset = offsetof(struct pack_args, member)
+
+static const struct incfs_option rows[] = {
+	{ "list", 'l', "FILE", "instead of DIR/" INCFS_LIST_NAME "; - is standard output",
+	  incfs_option_text, AT(list) },
+	{ "output", 'o', "BUNDLE", "make this bundle, which must not be there",
+	  incfs_option_text, AT(bundle.output) },
+	{ "order", 0, "PROFILE", "blocks that a profile of 'incfs record' names come first",
+	  incfs_option_text, AT(bundle.order) },
+	{ "sign", 0, "KEY", "with an Ed25519 private key in a PEM file",
+	  incfs_option_text, AT(bundle.key) },
+	{ "base", 0, "OLD", "note what an older bundle has as well: it need not be fetched again",
+	  incfs_option_text, AT(bundle.base) },
+	{ "dereference", 'L', NULL, "what symbolic links lead to, instead of these",
+	  incfs_option_on, AT(bundle.list.dereference) },
+	{}
+};
+
+static const struct incfs_usage usage = {
+	.program = "incfs pack",
+	.args = "[-L] [-l FILE] DIR\n"
+		"[-L] -o BUNDLE [--order PROFILE] [--sign KEY] [--base OLD] DIR|FILE.tar|FILE.zip",
+	.about =
+"Write the list of the files in DIR, which incfs-bpf-loader needs to serve them, or\n"
+"pack them, or those of an archive, into a bundle, a directory of few files that it can\n"
+"serve as well.\n",
+	.options = rows,
+	.least = 1,
+	.most = 1,
+};
+
+static int pack_bundle(struct incfs_bundle_params *bundle)
+{
+	struct stat st;
+	char *dir;
+	int err;
+
+	if (stat(bundle->dir, &st) || !S_ISREG(st.st_mode))
+		return incfs_bundle_pack(bundle);
+	/* Before all that is extracted. */
+	if (!lstat(bundle->output, &st)) {
+		incfs_error("can't make the bundle '%s': %s", bundle->output, strerror(EEXIST));
+		return -1;
+	}
+	dir = incfs_archive_extract(bundle->dir, bundle->output, bundle->list.dereference);
+	if (!dir)
+		return -1;
+	bundle->dir = dir;
+	err = incfs_bundle_pack(bundle);
+	incfs_archive_remove(dir);
+	return err;
 }
 
 int incfs_cmd_pack(int argc, char **argv)
 {
-	static const struct option options[] = {
-		{ "output", required_argument, NULL, 'o' },
-		{ "help", no_argument, NULL, 'h' },
-		{}
-	};
-	char *output = NULL;
-	int opt, ret;
+	struct pack_args args = {};
+	int code = incfs_usage_parse(&usage, &args, argc, argv);
+	const char *mistake = NULL;
 
-	while ((opt = getopt_long(argc, argv, "o:h", options, NULL)) != -1) {
-		switch (opt) {
-		case 'o':
-			output = optarg;
-			break;
-		case 'h':
-			fputs(pack_usage, stdout);
-			return 0;
-		default:
-			fputs(pack_usage, stderr);
-			return 2;
-		}
+	if (code >= 0)
+		return code;
+	args.bundle.dir = argv[optind];
+	if (!*args.bundle.dir)
+		mistake = "DIR has no name";
+	else if (args.list && args.bundle.output)
+		mistake = "--list and --output exclude each other";
+	else if ((args.bundle.order || args.bundle.key || args.bundle.base) && !args.bundle.output)
+		mistake = "--order, --sign and --base are for a bundle: --output is missing";
+	if (mistake) {
+		incfs_error("%s", mistake);
+		return incfs_usage_mistake(&usage);
 	}
-	if (optind != argc - 1 || !*argv[optind]) {
-		fputs(pack_usage, stderr);
-		return 2;
-	}
-	if (output)
-		return pack(argv[optind], output);
-	if (asprintf(&output, "%s/%s", argv[optind], INCFS_LIST_NAME) < 0)
-		return 1;
-	ret = pack(argv[optind], output);
-	free(output);
-	return ret;
+	if (args.bundle.output)
+		return pack_bundle(&args.bundle) ? 1 : 0;
+	return args.list ? pack(args.bundle.dir, args.list, args.bundle.list) :
+			   pack_in_place(args.bundle.dir, args.bundle.list);
 }

@@ -2,8 +2,6 @@
 /* incfs policy: what can be done with policies and the mounts that use them. */
 #include "cmd_policy.h"
 
-#include <errno.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,42 +49,18 @@ bool incfs_policy_may(void)
 	return false;
 }
 
-int incfs_policy_usage(const char *usage, int code)
-{
-	fputs(usage, code ? stderr : stdout);
-	return code;
-}
+const struct incfs_option incfs_policy_json_option[] = {
+	{ "json", 'j', NULL, "for programs", incfs_option_on, .offset = 0 },
+	{}
+};
 
-int incfs_policy_options(int argc, char **argv, const char *usage, int least, int most,
-			 bool *json)
+int incfs_policy_parse(const struct incfs_usage *usage, void *context, int argc, char **argv)
 {
-	static const struct option options[] = {
-		{ "help", no_argument, NULL, 'h' },
-		{ "json", no_argument, NULL, 'j' },
-		{}
-	};
-	int opt;
+	int code = incfs_usage_parse(usage, context, argc, argv);
 
-	while ((opt = getopt_long(argc, argv, json ? "hj" : "h", options, NULL)) != -1) {
-		if (opt == 'h')
-			return incfs_policy_usage(usage, 0);
-		if (opt != 'j' || !json)
-			return incfs_policy_usage(usage, 2);
-		*json = true;
-	}
-	if (argc - optind < least || argc - optind > most)
-		return incfs_policy_usage(usage, 2);
+	if (code >= 0)
+		return code;
 	return incfs_policy_may() ? -1 : 1;
-}
-
-bool incfs_policy_number(const char *text, __u64 least, __u64 most, __u64 *value)
-{
-	char *end;
-
-	errno = 0;
-	*value = strtoull(text, &end, 10);
-	return *text >= '0' && *text <= '9' && !*end && !errno && *value >= least &&
-	       *value <= most;
 }
 
 static bool is_used(const struct incfs_registered *policy, const struct incfs_mounted *mount)

@@ -7,6 +7,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "option.h"
+
 struct json_object;
 struct incfs_registered;
 struct incfs_registry;
@@ -29,18 +31,11 @@ int incfs_cmd_policy_timeout(int argc, char **argv);
 /* Says so, unless we are root. */
 bool incfs_policy_may(void);
 
-/* Print @usage for --help, which is 0, or after a mistake, which is 2. */
-int incfs_policy_usage(const char *usage, int code);
+/* incfs_usage_parse(), and then incfs_policy_may(). */
+int incfs_policy_parse(const struct incfs_usage *usage, void *context, int argc, char **argv);
 
-/*
- * For commands without arguments of their own: 'j' sets @json. Returns -1 to go on, or
- * the exit code; between @least and @most arguments are left, from optind on.
- */
-int incfs_policy_options(int argc, char **argv, const char *usage, int least, int most,
-			 bool *json);
-
-/* A number from @least to @most in decimal. */
-bool incfs_policy_number(const char *text, __u64 least, __u64 most, __u64 *value);
+/* For @usage->options: --json alone, for a bool. */
+extern const struct incfs_option incfs_policy_json_option[];
 
 /* Which mounts use the policy, in one line; "-" for none. */
 char *incfs_policy_users(const struct incfs_registered *policy,

@@ -16,28 +16,13 @@
 #include "policy_variables.h"
 #include "profile_maps.h"
 
-static const char attach_usage[] =
-"usage: incfs policy attach [OPTION]... NAME|FILE.o [MOUNTPOINT]\n"
-"Load a policy, one that comes along or one of an object file, register it, and pin\n"
-"its link, so that it stays when this command ends; with MOUNTPOINT have that mount\n"
-"use it.\n"
-"  -a, --as NAME         register it under another name\n"
-"  -s, --set VAR=VALUE   set a variable; 'incfs policy show' tells which there are\n"
-"  -o, --only            for MOUNTPOINT only: no other mount may use it\n"
-"  -m, --mount-id N      the same for the mount with this id\n"
-"  -p, --pin-dir DIR     pin it there instead of " INCFS_POLICY_PINS "\n"
-"  -f, --profile FILE    for the policy replay: what MOUNTPOINT is to follow, as\n"
-"                        written by 'incfs record'; replay may be registered already\n"
-"  -h, --help            this text\n";
-
 struct attach {
 	const char *what;
 	const char *mountpoint;
 	const char *name;
 	const char *pin_dir;
 	const char *profile;
-	const char *settings[INCFS_SETTINGS_MAX];
-	size_t nr_settings;
+	const char *settings[INCFS_SETTINGS_MAX + 1];
 	bool only;
 	__u64 mount_id;
 	/* What is being done: */
@@ -48,75 +33,74 @@ struct attach {
 	char pin[4096];
 };
 
-static bool parse_option(struct attach *attach, int opt)
+static bool set_name(const struct incfs_option *option, void *context, const char *value)
 {
-	switch (opt) {
-	case 'a':
-		attach->name = optarg;
-		if (incfs_policy_name_valid(optarg))
-			return true;
-		incfs_error("--as: '%s' is not a name of up to %d letters, digits, '_', '-', '.'",
-			    optarg, INCFS_POLICY_NAME_MAX - 1);
-		return false;
-	case 's':
-		if (attach->nr_settings < INCFS_SETTINGS_MAX) {
-			attach->settings[attach->nr_settings++] = optarg;
-			return true;
-		}
-		incfs_error("--set: no more than %d", INCFS_SETTINGS_MAX);
-		return false;
-	case 'o':
-		attach->only = true;
-		return true;
-	case 'm':
-		if (incfs_policy_number(optarg, 1, ~0ull, &attach->mount_id))
-			return true;
-		incfs_error("--mount-id: '%s' is not the id of a mount", optarg);
-		return false;
-	case 'p':
-		attach->pin_dir = optarg;
-		return true;
-	case 'f':
-		attach->profile = optarg;
-		return true;
-	default:
-		return false;
-	}
+	if (incfs_policy_name_valid(value))
+		return incfs_option_text(option, context, value);
+	incfs_error("--%s: '%s' is not a name of up to %d letters, digits, '_', '-', '.'",
+		    option->name, value, INCFS_POLICY_NAME_MAX - 1);
+	return false;
 }
+
+static bool set_mount_id(const struct incfs_option *option, void *context, const char *value)
+{
+	struct attach *attach = context;
+
+	if (incfs_parse_number(value, 1, ~0ull, &attach->mount_id))
+		return true;
+	incfs_error("--%s: '%s' is not the id of a mount", option->name, value);
+	return false;
+}
+
+#define AT(member) .offset = offsetof(struct attach, member)
+
+static const struct incfs_option rows[] = {
+	{ "as", 'a', "NAME", "register it under another name", set_name, AT(name) },
+	{ "set", 's', "VAR=VALUE", "set a variable; 'incfs policy show' tells which there are",
+	  incfs_option_texts, AT(settings), .most = INCFS_SETTINGS_MAX },
+	{ "only", 'o', NULL, "for MOUNTPOINT only: no other mount may use it",
+	  incfs_option_on, AT(only) },
+	{ "mount-id", 'm', "N", "the same for the mount with this id", set_mount_id,
+	  AT(mount_id) },
+	{ "pin-dir", 'p', "DIR", "pin it there instead of " INCFS_POLICY_PINS,
+	  incfs_option_text, AT(pin_dir) },
+	{ "profile", 'f', "FILE", "for the policy replay: what MOUNTPOINT is to follow, as\n"
+	  "written by 'incfs record'; replay may be registered already",
+	  incfs_option_text, AT(profile) },
+	{}
+};
+
+static const struct incfs_usage usage = {
+	.program = "incfs policy attach",
+	.args = "[OPTION]... NAME|FILE.o [MOUNTPOINT]",
+	.about =
+"Load a policy, one that comes along or one of an object file, register it, and pin\n"
+"its link, so that it stays when this command ends; with MOUNTPOINT have that mount\n"
+"use it.\n",
+	.options = rows,
+	.least = 1,
+	.most = 2,
+};
 
 /* -1 to go on, or the exit code. */
 static int parse(struct attach *attach, int argc, char **argv)
 {
-	static const struct option options[] = {
-		{ "as", required_argument, NULL, 'a' },
-		{ "help", no_argument, NULL, 'h' },
-		{ "mount-id", required_argument, NULL, 'm' },
-		{ "only", no_argument, NULL, 'o' },
-		{ "pin-dir", required_argument, NULL, 'p' },
-		{ "profile", required_argument, NULL, 'f' },
-		{ "set", required_argument, NULL, 's' },
-		{}
-	};
-	int opt;
+	int code = incfs_usage_parse(&usage, attach, argc, argv);
+	const char *mistake = NULL;
 
-	while ((opt = getopt_long(argc, argv, "a:f:s:om:p:h", options, NULL)) != -1) {
-		if (opt == 'h')
-			return incfs_policy_usage(attach_usage, 0);
-		if (!parse_option(attach, opt))
-			return incfs_policy_usage(attach_usage, 2);
-	}
-	if (argc - optind < 1 || argc - optind > 2)
-		return incfs_policy_usage(attach_usage, 2);
+	if (code >= 0)
+		return code;
 	attach->what = argv[optind];
 	attach->mountpoint = argv[optind + 1];
-	if (attach->profile && !attach->mountpoint) {
-		incfs_error("--profile needs MOUNTPOINT");
-		return incfs_policy_usage(attach_usage, 2);
-	}
-	if (attach->only && (!attach->mountpoint || attach->mount_id)) {
-		incfs_error(attach->mount_id ? "--only and --mount-id exclude each other" :
-			    "--only needs MOUNTPOINT");
-		return incfs_policy_usage(attach_usage, 2);
+	if (attach->profile && !attach->mountpoint)
+		mistake = "--profile needs MOUNTPOINT";
+	else if (attach->only && attach->mount_id)
+		mistake = "--only and --mount-id exclude each other";
+	else if (attach->only && !attach->mountpoint)
+		mistake = "--only needs MOUNTPOINT";
+	if (mistake) {
+		incfs_error("%s", mistake);
+		return incfs_usage_mistake(&usage);
 	}
 	return incfs_policy_may() ? -1 : 1;
 }
@@ -141,7 +125,7 @@ static int load(struct attach *attach)
 
 	if (incfs_policy_object_open(object, attach->what))
 		return -1;
-	for (size_t i = 0; i < attach->nr_settings; i++) {
+	for (size_t i = 0; attach->settings[i]; i++) {
 		if (incfs_policy_object_set(object, attach->settings[i]))
 			return -1;
 	}
@@ -179,7 +163,7 @@ static int attach_link(struct attach *attach)
 	if (attach->link)
 		return 0;
 	/* Each mount may have a profile, of one policy. */
-	if (errno == EEXIST && attach->profile && !attach->nr_settings)
+	if (errno == EEXIST && attach->profile && !attach->settings[0])
 		return 0;
 	if (errno == EEXIST)
 		explain_taken(attach->name);

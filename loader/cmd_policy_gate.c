@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <incfs/policy_maps.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -24,17 +25,34 @@
 #define HOLD "gate_hold"
 #define RELEASE "gate_release"
 
-static const char hold_usage[] =
-"usage: incfs policy hold [FILE]...\n"
+static const struct incfs_usage hold_usage = {
+	.program = "incfs policy hold",
+	.args = "[FILE]...",
+	.about =
 "Hold back all blocks of these files: who reads one waits, although it is stored, on\n"
-"mounts that use the policy gate. Without FILE tell what is held.\n"
-"  -h, --help  this text\n";
+"mounts that use the policy gate. Without FILE tell what is held.\n",
+	.least = 0,
+	.most = INT_MAX,
+};
 
-static const char release_usage[] =
-"usage: incfs policy release [-b N] FILE...\n"
-"Let readers have these files again, those that wait for them first.\n"
-"  -b, --blocks N  the first N blocks only; the others stay held\n"
-"  -h, --help      this text\n";
+struct release_args {
+	unsigned int blocks;
+};
+
+static const struct incfs_option release_rows[] = {
+	{ "blocks", 'b', "N", "the first N blocks only; the others stay held",
+	  incfs_option_number, offsetof(struct release_args, blocks), 0, INCFS_GATE_ALL - 1 },
+	{}
+};
+
+static const struct incfs_usage release_usage = {
+	.program = "incfs policy release",
+	.args = "[-b N] FILE...",
+	.about = "Let readers have these files again, those that wait for them first.\n",
+	.options = release_rows,
+	.least = 1,
+	.most = INT_MAX,
+};
 
 /* What a command works with. */
 struct gates {
@@ -168,9 +186,6 @@ static void list_gates(const struct gates *gates)
 	struct incfs_gate_key key, *last = NULL;
 	struct incfs_gate gate;
 
-	incfs_columns_add(&table, "MOUNT");
-	incfs_columns_add(&table, "INODE");
-	incfs_columns_add(&table, "BLOCKS RELEASED");
 	for (; !bpf_map_get_next_key(gates->fd, last, &key); last = &key) {
 		const struct incfs_mounted *mount = NULL;
 
@@ -180,11 +195,16 @@ static void list_gates(const struct gates *gates)
 		}
 		if (!mount || bpf_map_lookup_elem(gates->fd, &key, &gate))
 			continue;
+		if (!table.nr_cells) {
+			incfs_columns_add(&table, "MOUNT");
+			incfs_columns_add(&table, "INODE");
+			incfs_columns_add(&table, "BLOCKS RELEASED");
+		}
 		incfs_columns_add(&table, "%s", incfs_mount_name(mount));
 		incfs_columns_add(&table, "%llu", key.ino);
 		incfs_columns_add(&table, "%u", gate.released);
 	}
-	if (table.nr_cells > 3)
+	if (table.nr_cells)
 		incfs_columns_print(&table, "");
 	else
 		printf("Nothing is held.\n");
@@ -192,7 +212,7 @@ static void list_gates(const struct gates *gates)
 
 int incfs_cmd_policy_hold(int argc, char **argv)
 {
-	int code = incfs_policy_options(argc, argv, hold_usage, 0, argc, NULL);
+	int code = incfs_policy_parse(&hold_usage, NULL, argc, argv);
 	struct gates gates;
 
 	if (code >= 0)
@@ -211,43 +231,19 @@ int incfs_cmd_policy_hold(int argc, char **argv)
 	return incfs_output_end() ? 1 : code;
 }
 
-static bool parse_blocks(const char *text, __u32 *blocks)
-{
-	__u64 number;
-
-	if (!incfs_policy_number(text, 0, INCFS_GATE_ALL - 1, &number)) {
-		incfs_error("--blocks: '%s' is not a number of blocks", text);
-		return false;
-	}
-	*blocks = number;
-	return true;
-}
-
 int incfs_cmd_policy_release(int argc, char **argv)
 {
-	static const struct option options[] = {
-		{ "blocks", required_argument, NULL, 'b' },
-		{ "help", no_argument, NULL, 'h' },
-		{}
-	};
-	__u32 blocks = INCFS_GATE_ALL;
+	struct release_args args = { .blocks = INCFS_GATE_ALL };
+	int code = incfs_policy_parse(&release_usage, &args, argc, argv);
 	struct gates gates;
-	int opt, code = 1;
 
-	while ((opt = getopt_long(argc, argv, "b:h", options, NULL)) != -1) {
-		if (opt == 'h')
-			return incfs_policy_usage(release_usage, 0);
-		if (opt != 'b' || !parse_blocks(optarg, &blocks))
-			return incfs_policy_usage(release_usage, 2);
-	}
+	if (code >= 0)
+		return code;
 	argv += optind;
 	argc -= optind;
-	if (!argc)
-		return incfs_policy_usage(release_usage, 2);
-	if (!incfs_policy_may())
-		return 1;
+	code = 1;
 	if (!open_gates(&gates))
-		code = set_gates(&gates, argv, argc, RELEASE, blocks) ? 1 : 0;
+		code = set_gates(&gates, argv, argc, RELEASE, args.blocks) ? 1 : 0;
 	close_gates(&gates);
 	return code;
 }

@@ -13,11 +13,15 @@
 #include "policy_mounts.h"
 #include "policy_registry.h"
 
-static const char list_usage[] =
-"usage: incfs policy list [-j]\n"
-"Tell which policies are registered, and which come with this program.\n"
-"  -j, --json  for programs\n"
-"  -h, --help  this text\n";
+static const struct incfs_usage list_usage = {
+	.program = "incfs policy list",
+	.args = "[-j]",
+	.about =
+"Tell which policies are registered, and which come with this program.\n",
+	.options = incfs_policy_json_option,
+	.least = 0,
+	.most = 0,
+};
 
 static void print_registered(const struct incfs_registry *registry,
 			     const struct incfs_mounts *mounts)
@@ -111,7 +115,7 @@ int incfs_cmd_policy_list(int argc, char **argv)
 	struct incfs_registry registry = {};
 	struct incfs_mounts mounts = {};
 	bool json = false;
-	int code = incfs_policy_options(argc, argv, list_usage, 0, 0, &json);
+	int code = incfs_policy_parse(&list_usage, &json, argc, argv);
 
 	if (code >= 0)
 		return code;

@@ -19,13 +19,17 @@
 #include "policy_object.h"
 #include "policy_registry.h"
 
-static const char show_usage[] =
-"usage: incfs policy show [-j] NAME|FILE.o\n"
+static const struct incfs_usage show_usage = {
+	.program = "incfs policy show",
+	.args = "[-j] NAME|FILE.o",
+	.about =
 "Tell of a policy that is registered: its callbacks, how often they ran, its variables\n"
 "and maps; or, of one that is not but comes along, and of an object file, what there\n"
-"is to be set.\n"
-"  -j, --json  for programs\n"
-"  -h, --help  this text\n";
+"is to be set.\n",
+	.options = incfs_policy_json_option,
+	.least = 1,
+	.most = 1,
+};
 
 static void print_variables(const struct incfs_policy_info *info)
 {
@@ -315,7 +319,7 @@ static int show(const char *what, bool json)
 int incfs_cmd_policy_show(int argc, char **argv)
 {
 	bool json = false;
-	int code = incfs_policy_options(argc, argv, show_usage, 1, 1, &json);
+	int code = incfs_policy_parse(&show_usage, &json, argc, argv);
 
 	if (code >= 0)
 		return code;

@@ -21,13 +21,17 @@
 #include "policy_maps.h"
 #include "policy_mounts.h"
 
-static const char status_usage[] =
-"usage: incfs policy status [-j] [MOUNTPOINT]\n"
+static const struct incfs_usage status_usage = {
+	.program = "incfs policy status",
+	.args = "[-j] [MOUNTPOINT]",
+	.about =
 "Tell of each mount, or of one: which policy it has chosen and which one it uses,\n"
 "why it is without the one that it has chosen, whether a loader takes events, how\n"
-"many of them were lost, and how many blocks readers wait for.\n"
-"  -j, --json  for programs\n"
-"  -h, --help  this text\n";
+"many of them were lost, and how many blocks readers wait for.\n",
+	.options = incfs_policy_json_option,
+	.least = 0,
+	.most = 1,
+};
 
 /* Maps that all policies and loaders share; -1: there are none yet. */
 struct status {
@@ -53,20 +57,12 @@ static __u64 lost_events(const struct status *status, __u64 mount_id)
 /* How many blocks readers wait for; -1 if that can't be told from here. */
 static int count_waits(const struct incfs_mounted *mount)
 {
+	int fd = incfs_mounted_open(mount), err;
 	struct incfs_stats stats;
-	char path[4096];
-	struct stat st;
-	int fd, err;
 
-	if (!mount->path ||
-	    (size_t)snprintf(path, sizeof(path), "%s/.cmd", mount->path) >= sizeof(path))
-		return -1;
-	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return -1;
-	/* Another may be mounted over it. */
-	err = fstat(fd, &st) || major(st.st_dev) != mount->major ||
-	      minor(st.st_dev) != mount->minor || ioctl(fd, INCFS_IOC_GET_STATS, &stats);
+	err = ioctl(fd, INCFS_IOC_GET_STATS, &stats);
 	close(fd);
 	return err ? -1 : (int)stats.blocks_pending;
 }
@@ -222,7 +218,7 @@ static int run(const char *mountpoint, bool json)
 int incfs_cmd_policy_status(int argc, char **argv)
 {
 	bool json = false;
-	int code = incfs_policy_options(argc, argv, status_usage, 0, 1, &json);
+	int code = incfs_policy_parse(&status_usage, &json, argc, argv);
 
 	if (code >= 0)
 		return code;

@@ -15,25 +15,47 @@
 #include "policy_registry.h"
 #include "policy_variables.h"
 
-static const char swap_usage[] =
-"usage: incfs policy swap [-s VAR=VALUE]... NAME NEW|FILE.o\n"
+struct swap_args {
+	const char *settings[INCFS_SETTINGS_MAX + 1];
+};
+
+static const struct incfs_option swap_rows[] = {
+	{ "set", 's', "VAR=VALUE", "set a variable of the new one", incfs_option_texts,
+	  .offset = offsetof(struct swap_args, settings), .most = INCFS_SETTINGS_MAX },
+	{}
+};
+
+static const struct incfs_usage swap_usage = {
+	.program = "incfs policy swap",
+	.args = "[-s VAR=VALUE]... NAME NEW|FILE.o",
+	.about =
 "Put another policy, one that comes along or one of an object file, in the place of\n"
 "the one that is registered as NAME: at once, for all mounts that use it. It takes\n"
-"over the name, and which mount it is for.\n"
-"  -s, --set VAR=VALUE  set a variable of the new one\n"
-"  -h, --help           this text\n";
+"over the name, and which mount it is for.\n",
+	.options = swap_rows,
+	.least = 2,
+	.most = 2,
+};
 
-static const char detach_usage[] =
-"usage: incfs policy detach NAME\n"
+static const struct incfs_usage detach_usage = {
+	.program = "incfs policy detach",
+	.args = "NAME",
+	.about =
 "End the registration of a policy, whoever made it, and remove its pins. Mounts that\n"
-"used it have the built-in behaviour then, or the policy before if they say auto.\n"
-"  -h, --help  this text\n";
+"used it have the built-in behaviour then, or the policy before if they say auto.\n",
+	.least = 1,
+	.most = 1,
+};
 
-static const char use_usage[] =
-"usage: incfs policy use MOUNTPOINT NAME|auto|none\n"
+static const struct incfs_usage use_usage = {
+	.program = "incfs policy use",
+	.args = "MOUNTPOINT NAME|auto|none",
+	.about =
 "Choose the policy of a mount: one that is registered, always the newest one that\n"
-"takes the mount, or none.\n"
-"  -h, --help  this text\n";
+"takes the mount, or none.\n",
+	.least = 2,
+	.most = 2,
+};
 
 /* A descriptor of what registers the policy: its link, or its map. */
 static int open_registration(const struct incfs_registered *policy)
@@ -82,7 +104,7 @@ int incfs_cmd_policy_detach(int argc, char **argv)
 {
 	const struct incfs_registered *policy;
 	struct incfs_registry registry = {};
-	int code = incfs_policy_options(argc, argv, detach_usage, 1, 1, NULL);
+	int code = incfs_policy_parse(&detach_usage, NULL, argc, argv);
 
 	if (code >= 0)
 		return code;
@@ -130,7 +152,7 @@ static int update(const struct incfs_registered *policy, struct incfs_policy_obj
 	return err ? -1 : 0;
 }
 
-static int swap(const char *name, const char *what, const char *const *settings, size_t nr)
+static int swap(const char *name, const char *what, const char *const *settings)
 {
 	struct incfs_policy_object object = {};
 	const struct incfs_registered *policy;
@@ -147,8 +169,8 @@ static int swap(const char *name, const char *what, const char *const *settings,
 	}
 	if (incfs_policy_object_open(&object, what))
 		goto out;
-	for (size_t i = 0; i < nr; i++) {
-		if (incfs_policy_object_set(&object, settings[i]))
+	for (; *settings; settings++) {
+		if (incfs_policy_object_set(&object, *settings))
 			goto out;
 	}
 	incfs_policy_object_rename(&object, name);
@@ -163,34 +185,19 @@ out:
 
 int incfs_cmd_policy_swap(int argc, char **argv)
 {
-	static const struct option options[] = {
-		{ "help", no_argument, NULL, 'h' },
-		{ "set", required_argument, NULL, 's' },
-		{}
-	};
-	const char *settings[INCFS_SETTINGS_MAX];
-	size_t nr = 0;
-	int opt;
+	struct swap_args args = {};
+	int code = incfs_policy_parse(&swap_usage, &args, argc, argv);
 
-	while ((opt = getopt_long(argc, argv, "s:h", options, NULL)) != -1) {
-		if (opt == 'h')
-			return incfs_policy_usage(swap_usage, 0);
-		if (opt != 's' || nr == INCFS_SETTINGS_MAX)
-			return incfs_policy_usage(swap_usage, 2);
-		settings[nr++] = optarg;
-	}
-	if (argc - optind != 2)
-		return incfs_policy_usage(swap_usage, 2);
-	if (!incfs_policy_may())
-		return 1;
-	return swap(argv[optind], argv[optind + 1], settings, nr) ? 1 : 0;
+	if (code >= 0)
+		return code;
+	return swap(argv[optind], argv[optind + 1], args.settings) ? 1 : 0;
 }
 
 int incfs_cmd_policy_use(int argc, char **argv)
 {
 	const struct incfs_mounted *mount = NULL;
 	struct incfs_mounts mounts = {};
-	int code = incfs_policy_options(argc, argv, use_usage, 2, 2, NULL);
+	int code = incfs_policy_parse(&use_usage, NULL, argc, argv);
 	const char *name;
 
 	if (code >= 0)
@@ -199,7 +206,7 @@ int incfs_cmd_policy_use(int argc, char **argv)
 	if (!incfs_policy_name_valid(name)) {
 		incfs_error("'%s' is not a name of up to %d letters, digits, '_', '-', '.'", name,
 			    INCFS_POLICY_NAME_MAX - 1);
-		return incfs_policy_usage(use_usage, 2);
+		return incfs_usage_mistake(&use_usage);
 	}
 	if (!incfs_mounts_read(&mounts))
 		mount = incfs_mounts_of(&mounts, argv[optind]);

@@ -21,14 +21,28 @@
 
 #define TIMEOUTS "timeouts"
 
-static const char timeout_usage[] =
-"usage: incfs policy timeout [-d] MOUNTPOINT [USER [MIN MAX]]\n"
+struct timeout_args {
+	bool delete;
+};
+
+static const struct incfs_option rows[] = {
+	{ "delete", 'd', NULL, "what is set for USER no longer is", incfs_option_on,
+	  .offset = offsetof(struct timeout_args, delete) },
+	{}
+};
+
+static const struct incfs_usage usage = {
+	.program = "incfs policy timeout",
+	.args = "[-d] MOUNTPOINT [USER [MIN MAX]]",
+	.about =
 "Have reads of a user wait for absent blocks at least MIN and at most MAX, on a mount\n"
 "that uses the policy timeouts. USER is a name, a number, or 'others'. Times are in\n"
 "milliseconds, or end in ms, s or min; a MAX of 'never' is no end. Without MIN and\n"
-"MAX tell what is set. It is forgotten when the mount ends.\n"
-"  -d, --delete  what is set for USER no longer is\n"
-"  -h, --help    this text\n";
+"MAX tell what is set. It is forgotten when the mount ends.\n",
+	.options = rows,
+	.least = 1,
+	.most = 4,
+};
 
 static bool parse_time(const char *text, __u32 *ms)
 {
@@ -61,7 +75,7 @@ static bool parse_user(const char *text, __u32 *uid)
 		*uid = INCFS_TIMEOUT_OTHERS;
 		return true;
 	}
-	if (incfs_policy_number(text, 0, INCFS_TIMEOUT_OTHERS - 1, &number)) {
+	if (incfs_parse_number(text, 0, INCFS_TIMEOUT_OTHERS - 1, &number)) {
 		*uid = number;
 		return true;
 	}
@@ -166,32 +180,24 @@ static int run(const char *mountpoint, const __u32 *uid, const struct incfs_time
 
 int incfs_cmd_policy_timeout(int argc, char **argv)
 {
-	static const struct option options[] = {
-		{ "delete", no_argument, NULL, 'd' },
-		{ "help", no_argument, NULL, 'h' },
-		{}
-	};
+	struct timeout_args args = {};
+	int code = incfs_usage_parse(&usage, &args, argc, argv), nr;
 	struct incfs_timeout times;
-	bool delete = false;
-	int opt, nr;
 	__u32 uid;
 
-	while ((opt = getopt_long(argc, argv, "dh", options, NULL)) != -1) {
-		if (opt == 'h')
-			return incfs_policy_usage(timeout_usage, 0);
-		if (opt != 'd')
-			return incfs_policy_usage(timeout_usage, 2);
-		delete = true;
-	}
+	if (code >= 0)
+		return code;
 	nr = argc - optind;
 	argv += optind;
-	if (delete ? nr != 2 : nr != 1 && nr != 2 && nr != 4)
-		return incfs_policy_usage(timeout_usage, 2);
+	if (nr == 3 || (args.delete && nr != 2)) {
+		incfs_error(nr == 3 ? "MIN needs a MAX" : "--delete needs a USER, and no more");
+		return incfs_usage_mistake(&usage);
+	}
 	if ((nr > 1 && !parse_user(argv[1], &uid)) ||
 	    (nr > 2 && !parse_times(argv[2], argv[3], &times)))
-		return incfs_policy_usage(timeout_usage, 2);
+		return incfs_usage_mistake(&usage);
 	if (!incfs_policy_may() ||
-	    run(argv[0], nr > 1 ? &uid : NULL, nr > 2 ? &times : NULL, delete))
+	    run(argv[0], nr > 1 ? &uid : NULL, nr > 2 ? &times : NULL, args.delete))
 		return 1;
 	return incfs_output_end() ? 1 : 0;
 }

@@ -9,6 +9,7 @@
 #include <ftw.h>
 #include <getopt.h>
 #include <incfs/policy_maps.h>
+#include <limits.h>
 #include <linux/incrementalfs.h>
 #include <search.h>
 #include <signal.h>
@@ -22,6 +23,7 @@
 
 #include "list.h"
 #include "log.h"
+#include "option.h"
 #include "policy_mounts.h"
 #include "policy_object.h"
 #include "profile.h"
@@ -58,57 +60,42 @@ static void stop(int signal)
 	stopped = signal;
 }
 
-static void print_usage(FILE *out)
-{
-	fputs(
-"usage: incfs record -o FILE [-a] MOUNTPOINT [-- COMMAND [ARG]...]\n"
+static const struct incfs_option rows[] = {
+	{ "output", 'o', "FILE", "the profile", incfs_option_text,
+	  .offset = offsetof(struct record, output) },
+	{ "add", 'a', NULL, "add this run to the profile that is there", incfs_option_on,
+	  .offset = offsetof(struct record, add) },
+	{}
+};
+
+static const struct incfs_usage usage = {
+	.program = "incfs record",
+	.args = "-o FILE [-a] MOUNTPOINT [-- COMMAND [ARG]...]",
+	.about =
 "Write down which blocks of a mounted image a run needs, in the order of the first\n"
 "time: a profile, which the policy replay fetches by. Lasts as long as COMMAND, or\n"
-"until SIGINT or SIGTERM. Meanwhile the mount uses the policy record.\n"
-"  -o, --output FILE  the profile\n"
-"  -a, --add          add this run to the profile that is there\n"
-"  -h, --help         this text\n", out);
-}
+"until SIGINT or SIGTERM. Meanwhile the mount uses the policy record.\n",
+	.options = rows,
+	.least = 1,
+	.most = INT_MAX,
+	.ordered = true,
+};
 
 static int parse(struct record *record, int argc, char **argv)
 {
-	static const struct option options[] = {
-		{ "output", required_argument, NULL, 'o' },
-		{ "add", no_argument, NULL, 'a' },
-		{ "help", no_argument, NULL, 'h' },
-		{}
-	};
-	int opt;
+	int code = incfs_usage_parse(&usage, record, argc, argv);
 
-	while ((opt = getopt_long(argc, argv, "+o:ah", options, NULL)) >= 0) {
-		switch (opt) {
-		case 'o':
-			record->output = optarg;
-			break;
-		case 'a':
-			record->add = true;
-			break;
-		case 'h':
-			print_usage(stdout);
-			return 0;
-		default:
-			goto usage;
-		}
+	if (code >= 0)
+		return code;
+	if (!record->output) {
+		incfs_error("no --output");
+		return incfs_usage_mistake(&usage);
 	}
-	record->mountpoint = argv[optind];
-	if (!record->mountpoint || !record->output) {
-		incfs_error(record->output ? "no MOUNTPOINT" : "no --output");
-		goto usage;
-	}
-	optind++;
+	record->mountpoint = argv[optind++];
 	if (argv[optind] && !strcmp(argv[optind], "--"))
 		optind++;
 	record->command = argv[optind] ? &argv[optind] : NULL;
 	return -1;
-
-usage:
-	fputs("'incfs record --help' says more.\n", stderr);
-	return 2;
 }
 
 /* For nftw(), which passes nothing on. */
@@ -136,8 +123,11 @@ static int visit(const char *path, const struct stat *st, int type, struct FTW *
 	file->ino = st->st_ino;
 	file->path = strdup(path + strlen(walker->mountpoint) + strspn(path + strlen(walker->mountpoint), "/"));
 	found = file->path ? tsearch(file, &walker->files, compare_files) : NULL;
-	if (!found)
+	if (!found) {
+		free((char *)file->path);
+		free(file);
 		return -1;
+	}
 	if (*found != file) {
 		free((char *)file->path);
 		free(file);

@@ -2,136 +2,45 @@
 /* incfs-bpf-loader run: mount an image and serve it from a source. */
 #include "cmd.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/signalfd.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "events.h"
-#include "feed.h"
-#include "fetch.h"
-#include "files.h"
-#include "list.h"
+#include "idle.h"
 #include "log.h"
-#include "mount.h"
-#include "options.h"
-#include "policy.h"
 #include "profile_maps.h"
-#include "progress.h"
-#include "queue.h"
+#include "report.h"
+#include "run.h"
+#include "signals.h"
 #include "source.h"
 #include "tree.h"
 #include "util.h"
 
-/* The whole list of waits is looked at so often, in ms. */
-#define RECHECK_MS 1000
-/* How often we look whether the policy is still there. */
-#define KEEP_MS 5000
+/* With a mount that can be used, this is how long its list may take before that is said. */
+#define PATIENCE_MS 5000
+/* Inodes of an image that is mounted before its list is there: a limit against mistakes. */
+#define EARLY_MAX_FILES (4 * INCFS_LIST_MAX_ENTRIES)
 
-struct run {
-	struct incfs_options options;
-	struct incfs_source *source;
-	struct incfs_list list;
-	struct incfs_files files;
-	struct incfs_queue queue;
-	struct incfs_policy policy;
-	struct incfs_mount mount;
-	struct incfs_feed feed;
-	struct incfs_fetcher fetcher;
-	struct incfs_events events;
-	struct incfs_progress progress;
-	int signal_fd;
-	__u64 recheck_at;
-	__u64 keep_at;
-	bool started;
-	bool stop;
-	int status;
-};
-
-static enum incfs_source_result read_list_once(struct run *run, char **text, size_t *size,
-					       char *why, size_t why_size)
+static char *answer(void *context, enum incfs_question question)
 {
-	const char *path = run->options.list;
-	int fd, err;
+	struct incfs_run *run = context;
+	const struct incfs_report report = {
+		.options = &run->options, .mount = &run->mount, .fetcher = &run->fetcher,
+		.events = &run->events, .progress = &run->progress, .started = run->started_at,
+		.listed = run->listed || run->progress.complete,
+	};
 
-	if (!path)
-		return run->source->ops->read_list(run->source, text, size, why, why_size);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	err = fd < 0 || incfs_list_read(fd, text, size);
-	if (err)
-		snprintf(why, why_size, "can't read '%s': %s", path, strerror(errno));
-	if (fd >= 0)
-		close(fd);
-	return err ? INCFS_SOURCE_FILE : INCFS_SOURCE_OK;
+	return question == INCFS_QUESTION_METRICS ? incfs_report_metrics(&report) :
+						    incfs_report_json(&report);
 }
 
-static void sleep_ms(__u32 ms)
+/* Also while the list is read, or the tree put in line with it. */
+static bool take_turn(void *context)
 {
-	struct timespec time = { .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000l };
-
-	nanosleep(&time, NULL);
+	return incfs_run_turn(context);
 }
 
-/* A server that is not there yet is waited for; signals still end us here. */
-static int read_list(struct run *run)
-{
-	enum incfs_source_result result;
-	unsigned int failures = 0;
-	char why[512], *text;
-	__u32 delay;
-	size_t size;
-
-	while ((result = read_list_once(run, &text, &size, why, sizeof(why)))) {
-		if (result == INCFS_SOURCE_FILE) {
-			incfs_error("no list of files: %s", why);
-			return -1;
-		}
-		delay = incfs_backoff(failures++);
-		incfs_error("no list of files: %s; trying again in %u.%u s", why, delay / 1000,
-			    delay / 100 % 10);
-		sleep_ms(delay);
-	}
-	if (!incfs_list_parse(&run->list, text, size))
-		return 0;
-	incfs_error("list of files: %s", run->list.error);
-	return -1;
-}
-
-static int open_source(struct run *run)
-{
-	run->source = incfs_source_open(run->options.source, run->options.parallel);
-	if (!run->source || read_list(run))
-		return -1;
-	if (incfs_files_create(&run->files, &run->list)) {
-		incfs_error("not enough memory for %llu blocks", run->list.nr_blocks);
-		return -1;
-	}
-	return 0;
-}
-
-static int block_signals(struct run *run)
-{
-	sigset_t set;
-
-	signal(SIGPIPE, SIG_IGN);
-	sigemptyset(&set);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGTERM);
-	sigprocmask(SIG_BLOCK, &set, NULL);
-	run->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	if (run->signal_fd >= 0)
-		return 0;
-	incfs_error("can't wait for signals: %s", strerror(errno));
-	return -1;
-}
-
-static int open_mount(struct run *run)
+static int open_mount(struct incfs_run *run, unsigned int max_files)
 {
 	const struct incfs_options *options = &run->options;
 	struct incfs_mount_params params = {
@@ -139,13 +48,77 @@ static int open_mount(struct run *run)
 		.image = options->image,
 		.policy = options->policy,
 		.timeout_ms = options->timeout_ms,
-		/* A limit against mistakes only: room for many more. */
-		.max_files = incfs_max(65536u, 4 * run->list.nr_entries),
+		.max_files = max_files,
 	};
 
 	if (incfs_mount_open(&run->mount, &params))
 		return -1;
-	if (incfs_tree_declare(&run->mount, &run->list))
+	run->fetcher = (struct incfs_fetcher){
+		.files = &run->files,
+		.space = { .image_fd = run->mount.image_fd, .limit = options->limit_image },
+	};
+	run->events.ring_fd = -1;
+	incfs_progress_init(&run->progress, &run->files, options->quiet);
+	incfs_control_init(&run->control, run->mount.info.mount_id, answer, run);
+	return 0;
+}
+
+/*
+ * An image that has a tree is of use by itself: programs read what is there while its source
+ * can't be reached, which after a power cut may be for long. One without is left alone until
+ * there is something to put into it.
+ */
+static int open_early(struct incfs_run *run)
+{
+	if (!incfs_mount_may_exist(run->options.mountpoint, run->options.image))
+		return 0;
+	if (open_mount(run, EARLY_MAX_FILES))
+		return -1;
+	if (run->mount.fresh && !run->mount.was_mounted) {
+		incfs_control_exit(&run->control);
+		incfs_mount_close(&run->mount, true);
+		return 0;
+	}
+	run->ready_at = incfs_now() + PATIENCE_MS;
+	run->survey = incfs_survey_make(&run->mount, run->options.subdir);
+	return run->stop ? -1 : 0;
+}
+
+static int open_source(struct incfs_run *run)
+{
+	run->source = incfs_source_open(&run->options.http);
+	if (!run->source)
+		return -1;
+	if (run->options.verify && incfs_source_set_key(run->source, run->options.verify))
+		return -1;
+	run->listing = (struct incfs_listing){
+		.path = run->options.list, .source = run->source, .list = &run->list,
+	};
+	return 0;
+}
+
+static int declare_tree(struct incfs_run *run)
+{
+	const struct incfs_options *options = &run->options;
+	const struct incfs_digest *key;
+	__u32 before;
+
+	if (incfs_files_create(&run->files, &run->list)) {
+		incfs_error("not enough memory for %llu blocks", run->list.nr_blocks);
+		return -1;
+	}
+	/* A limit against mistakes only: room for many more, and other versions. */
+	if (run->mount.cmd_fd < 0 &&
+	    open_mount(run, incfs_max(options->subdir ? EARLY_MAX_FILES : 65536u,
+				      4 * run->list.nr_entries)))
+		return -1;
+	before = run->mount.info.nr_files;
+	if (!incfs_source_bundle_head(run->source, &key))
+		key = NULL;
+	if (incfs_tree_declare(&run->mount, &run->list, options->subdir, key))
+		return -1;
+	/* Where a block is, the tree is whole, also after a power cut. */
+	if (run->mount.info.nr_files != before && incfs_run_sync(run))
 		return -1;
 	incfs_files_set_inodes(&run->files);
 	if (options->profile &&
@@ -154,145 +127,61 @@ static int open_mount(struct run *run)
 	return incfs_tree_read_present(&run->mount, &run->files);
 }
 
-static int start(struct run *run)
+static int start(struct incfs_run *run)
 {
 	const struct incfs_options *options = &run->options;
+	bool was_complete = run->progress.complete;
 
 	incfs_queue_init(&run->queue, &run->files);
 	run->fetcher = (struct incfs_fetcher){
 		.files = &run->files, .queue = &run->queue, .source = run->source,
 		.feed = &run->feed, .background = options->background,
+		.rate = options->limit_rate, .allowed_at = incfs_now(),
+		.space = run->fetcher.space,
 	};
-	if (incfs_feed_init(&run->feed, run->mount.cmd_fd, options->compress) ||
-	    incfs_fetcher_init(&run->fetcher, options->parallel)) {
+	if (options->limit_image && run->mount.image_fd < 0)
+		incfs_warn("--limit-image has no effect: the image has no name any more");
+	run->feed = (struct incfs_feed){ .fs = run->mount.fs, .compress = options->compress };
+	if (incfs_fetcher_init(&run->fetcher, options->parallel)) {
 		incfs_error("not enough memory");
 		return -1;
 	}
+	incfs_sharing_init(&run->share, &run->mount, &run->fetcher, &run->list);
 	if (incfs_events_init(&run->events, &run->mount, &run->fetcher, &run->policy))
 		return -1;
 	incfs_progress_init(&run->progress, &run->files, options->quiet);
-	printf("incfs: ready: %s\n", options->mountpoint);
-	fflush(stdout);
+	/* That is said once. */
+	run->progress.complete = was_complete && run->files.nr_present == run->files.nr_blocks;
+	run->listed = true;
+	incfs_run_ready(run);
 	return 0;
 }
 
-/* The next signal ends us at once, whatever hangs. */
-static void take_signal(struct run *run)
+/*
+ * What was said to be ready goes away when that is wanted, not because something failed:
+ * programs may have been started on it, and what is there can be read without us.
+ */
+static bool may_unmount(const struct incfs_run *run)
 {
-	struct signalfd_siginfo info;
-	sigset_t set;
-
-	if (read(run->signal_fd, &info, sizeof(info)) != sizeof(info))
-		return;
-	incfs_info("%s: stopping", info.ssi_signo == SIGINT ? "SIGINT" : "SIGTERM");
-	sigemptyset(&set);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGTERM);
-	sigprocmask(SIG_UNBLOCK, &set, NULL);
-	run->stop = true;
+	return !run->options.keep_mount &&
+	       (run->stop || (!run->ready && !run->mount.was_mounted));
 }
 
-static int sync_image(struct run *run)
+static void finish(struct incfs_run *run)
 {
-	if (!fsync(run->mount.cmd_fd))
-		return 0;
-	incfs_error("can't sync the image: %s", strerror(errno));
-	return -1;
-}
-
-static void complete(struct run *run)
-{
-	if (run->progress.complete)
-		return;
-	if (sync_image(run))
-		run->status = 1;
-	incfs_progress_complete(&run->progress);
-	if (run->options.exit_when_complete)
-		run->stop = true;
-}
-
-static void run_periodic(struct run *run)
-{
-	__u64 now = incfs_now();
-
-	if (run->fetcher.recheck || now >= run->recheck_at) {
-		run->fetcher.recheck = false;
-		run->recheck_at = now + RECHECK_MS;
-		incfs_events_recheck(&run->events);
-		if (incfs_events_have_lost(&run->events))
-			incfs_debug("the event ring was full: %llu events lost so far",
-				    run->events.lost);
-	}
-	if (now >= run->keep_at) {
-		run->keep_at = now + KEEP_MS;
-		if (!incfs_mount_get_info(&run->mount))
-			incfs_policy_keep(&run->policy, run->mount.info.policy);
-	}
-	incfs_progress_update(&run->progress, run->feed.bytes, run->events.waiting);
-}
-
-static int earlier(int a, int b)
-{
-	if (a < 0 || b < 0)
-		return a < 0 ? b : a;
-	return incfs_min(a, b);
-}
-
-static int next_timeout(const struct run *run)
-{
-	__u64 now = incfs_now();
-	int timeout = run->recheck_at > now ? run->recheck_at - now : 0;
-
-	timeout = earlier(timeout, incfs_fetcher_timeout(&run->fetcher));
-	return earlier(timeout, run->source->ops->timeout(run->source));
-}
-
-static void serve(struct run *run)
-{
-	struct pollfd fds[] = {
-		{ .fd = run->signal_fd, .events = POLLIN },
-		{ .fd = run->events.ring_fd, .events = POLLIN },
-		{ .fd = run->mount.cmd_fd, .events = POLLIN },
-		{ .fd = run->source->fd, .events = POLLIN },
-	};
-
-	while (!run->stop) {
-		incfs_fetcher_dispatch(&run->fetcher);
-		if (run->files.nr_present == run->files.nr_blocks)
-			complete(run);
-		if (run->stop)
-			break;
-		if (poll(fds, INCFS_ARRAY_SIZE(fds), next_timeout(run)) < 0 && errno != EINTR) {
-			incfs_error("can't wait for events: %s", strerror(errno));
-			run->status = 1;
-			break;
-		}
-		if (fds[0].revents)
-			take_signal(run);
-		if (fds[1].revents)
-			incfs_events_read_ring(&run->events);
-		if (fds[2].revents)
-			incfs_events_read_waits(&run->events);
-		run->source->ops->run(run->source);
-		run_periodic(run);
-	}
-}
-
-static void finish(struct run *run)
-{
-	bool unmount = !run->options.keep_mount && (run->started || !run->mount.was_mounted);
-
+	incfs_idle_set(NULL, NULL);
+	incfs_control_exit(&run->control);
 	incfs_progress_exit(&run->progress);
 	incfs_events_exit(&run->events);
 	/* Requests under way point into the fetcher: they go first. */
 	if (run->source)
 		run->source->ops->close(run->source);
+	incfs_sharing_exit(&run->share);
 	incfs_fetcher_exit(&run->fetcher);
-	incfs_feed_exit(&run->feed);
 	if (run->options.profile && run->mount.cmd_fd >= 0)
 		incfs_profile_detach(run->mount.info.mount_id);
 	if (run->mount.cmd_fd >= 0)
-		incfs_mount_close(&run->mount, unmount);
+		incfs_mount_close(&run->mount, may_unmount(run));
 	incfs_policy_close(&run->policy);
 	incfs_files_destroy(&run->files);
 	incfs_list_destroy(&run->list);
@@ -300,33 +189,47 @@ static void finish(struct run *run)
 		close(run->signal_fd);
 }
 
-static int run_all(struct run *run)
+/* False: something failed, or we are to end. */
+static bool make_ready(struct incfs_run *run)
 {
-	if (open_source(run) || block_signals(run) || !incfs_module_ready() ||
-	    incfs_policy_open(&run->policy, run->options.policy, run->options.settings))
-		goto out;
-	if (open_mount(run) || start(run))
-		goto out;
-	run->started = true;
-	run->status = 0;
-	serve(run);
-	if (sync_image(run))
-		run->status = 1;
-out:
+	bool source = !open_source(run);
+
+	/* Without one there is what the image has, if the mount is to stay. */
+	if ((!source && !run->options.keep_mount) || !incfs_module_ready() ||
+	    incfs_policy_open(&run->policy, run->options.policy, run->options.settings) ||
+	    open_early(run))
+		return false;
+	return source && !incfs_run_await_list(run) && !run->stop && !declare_tree(run) &&
+	       !start(run);
+}
+
+static int run_all(struct incfs_run *run)
+{
+	run->signal_fd = incfs_signals_open();
+	if (run->signal_fd < 0)
+		return 1;
+	incfs_idle_set(take_turn, run);
+	if (make_ready(run))
+		incfs_run_serve(run);
+	if (run->mount.cmd_fd >= 0 && incfs_run_sync(run))
+		run->failed = true;
 	finish(run);
-	return run->status;
+	return run->stop && !run->failed ? 0 : 1;
 }
 
 int incfs_cmd_run(int argc, char **argv)
 {
-	struct run *run;
+	struct incfs_run *run;
 	int code;
 
 	run = calloc(1, sizeof(*run));
 	if (!run)
 		return 1;
-	run->status = 1;
 	run->signal_fd = -1;
+	run->started_at = incfs_now();
+	run->control.fd = -1;
+	for (int i = 0; i < INCFS_CONTROL_CLIENTS; i++)
+		run->control.clients[i].fd = -1;
 	run->mount.cmd_fd = -1;
 	run->policy.rings_fd = -1;
 	run->policy.lost_fd = -1;
@@ -338,6 +241,7 @@ int incfs_cmd_run(int argc, char **argv)
 			incfs_error("must be run as root: it mounts and loads BPF programs");
 		code = geteuid() ? 1 : run_all(run);
 	}
+	incfs_options_free(&run->options);
 	free(run);
 	return code;
 }

@@ -5,7 +5,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
-#include <fcntl.h>
+#include <incfs/incfs.h>
 #include <incfs/policy.h>
 #include <string.h>
 #include <unistd.h>
@@ -16,6 +16,7 @@
 #include "log.h"
 #include "mount.h"
 #include "policy.h"
+#include "share.h"
 #include "tree.h"
 #include "util.h"
 
@@ -30,6 +31,7 @@ static void take_wait(struct incfs_events *events, __u64 ino, __u32 block)
 	struct incfs_file *file = incfs_files_find(fetcher->files, ino);
 
 	if (!file || block >= file->nr_blocks) {
+		incfs_sharing_waits(fetcher->share, ino, block);
 		incfs_debug("a reader waits for block %u of inode %llu, which is not in the list",
 			    block, ino);
 		return;
@@ -45,44 +47,38 @@ static void take_wait(struct incfs_events *events, __u64 ino, __u32 block)
 	incfs_fetcher_demand(fetcher, file, block, 1);
 }
 
-static unsigned int read_waits(struct incfs_events *events, int fd)
-{
-	struct incfs_pending_read_info infos[256];
-	unsigned int total = 0, nr;
-	ssize_t got;
-
-	do {
-		got = read(fd, infos, sizeof(infos));
-		if (got < 0) {
-			if (errno == EINTR)
-				continue;
-			incfs_error("can't read what readers wait for: %s", strerror(errno));
-			break;
-		}
-		nr = got / sizeof(infos[0]);
-		for (unsigned int i = 0; i < nr; i++)
-			take_wait(events, infos[i].file_ino, infos[i].block_index);
-		total += nr;
-	} while (got == sizeof(infos));
-	return total;
-}
-
 void incfs_events_read_waits(struct incfs_events *events)
 {
-	read_waits(events, events->mount->cmd_fd);
+	struct libincfs_wait waits[256];
+	int nr;
+
+	do {
+		nr = libincfs_next(events->mount->fs, waits, INCFS_ARRAY_SIZE(waits), 0);
+		if (nr < 0)
+			incfs_error("%s", libincfs_message(events->mount->fs));
+		for (int i = 0; i < nr; i++)
+			take_wait(events, waits[i].ino, waits[i].block);
+	} while (nr == INCFS_ARRAY_SIZE(waits));
 }
 
 void incfs_events_recheck(struct incfs_events *events)
 {
-	/* A descriptor that has not read anything yet is told everything. */
-	int fd = openat(events->mount->root_fd, ".cmd", O_RDONLY | O_CLOEXEC);
+	struct libincfs_pending waits[256];
+	uint64_t after = 0;
+	int nr;
 
-	if (fd < 0) {
-		incfs_error("can't open '%s/.cmd': %s", events->mount->path, strerror(errno));
-		return;
-	}
-	events->waiting = read_waits(events, fd);
-	close(fd);
+	events->waiting = 0;
+	do {
+		nr = libincfs_list_pending(events->mount->fs, &after, waits,
+					   INCFS_ARRAY_SIZE(waits));
+		if (nr < 0) {
+			incfs_error("%s", libincfs_message(events->mount->fs));
+			break;
+		}
+		for (int i = 0; i < nr; i++)
+			take_wait(events, waits[i].ino, waits[i].block);
+		events->waiting += nr;
+	} while (nr == INCFS_ARRAY_SIZE(waits));
 }
 
 static int take_event(void *context, void *data, size_t size)

@@ -7,23 +7,20 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+struct libincfs;
+
 /**
  * struct incfs_feed
- * @cmd_fd:   descriptor of ".cmd"
  * @compress: store blocks as LZ4 where that saves an eighth or more
  * @bytes:    contents handed over, before compression
  * @stored:   the same, after it
  */
 struct incfs_feed {
-	int cmd_fd;
+	struct libincfs *fs;
 	bool compress;
 	__u64 bytes;
 	__u64 stored;
-	char *room;
 };
-
-int incfs_feed_init(struct incfs_feed *feed, int cmd_fd, bool compress);
-void incfs_feed_exit(struct incfs_feed *feed);
 
 /**
  * incfs_feed_blocks - hand over blocks of a file

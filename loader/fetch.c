@@ -9,6 +9,7 @@
 
 #include "list.h"
 #include "log.h"
+#include "share.h"
 #include "util.h"
 
 #define KIB 1024u
@@ -77,10 +78,8 @@ static void fetch_feed(struct incfs_fetch *fetch)
 	incfs_blocks_clear(fetch->range.file->busy, first, taken);
 	incfs_files_present(fetcher->files, fetch->range.file, first, taken);
 	fetch->fed += taken;
-	if (taken && fetcher->no_space) {
-		incfs_info("blocks can be stored again");
-		fetcher->no_space = false;
-	}
+	if (taken)
+		incfs_space_stored(&fetcher->space);
 }
 
 static void fetch_progress(struct incfs_request *req)
@@ -125,7 +124,7 @@ static void file_failed(struct incfs_fetcher *fetcher, struct incfs_file *file, 
  * that another one is tried first if the fault is this one's after all.
  */
 static void source_failed(struct incfs_fetcher *fetcher, struct incfs_file *file,
-			  const char *why)
+			  __u32 retry_ms, const char *why)
 {
 	__u64 now = incfs_now();
 	__u32 delay;
@@ -133,6 +132,7 @@ static void source_failed(struct incfs_fetcher *fetcher, struct incfs_file *file
 	/* Requests that were under way together fail together, and count once. */
 	if (fetcher->retry_at <= now) {
 		delay = incfs_backoff(fetcher->failures++);
+		delay = incfs_max(delay, retry_ms);
 		fetcher->retry_at = now + delay;
 		incfs_log(fetcher->failures <= 8 ? INCFS_LOG_ERROR : INCFS_LOG_DEBUG,
 			  "can't fetch '%s': %s; trying again in %u.%u s", file->entry->path,
@@ -144,10 +144,10 @@ static void source_failed(struct incfs_fetcher *fetcher, struct incfs_file *file
 
 static void store_failed(struct incfs_fetcher *fetcher, struct incfs_fetch *fetch)
 {
-	incfs_log(fetcher->no_space ? INCFS_LOG_DEBUG : INCFS_LOG_ERROR,
-		  "can't store blocks of '%s': %s; readers wait until that works again",
-		  fetch->range.file->entry->path, strerror(fetch->err));
-	fetcher->no_space = true;
+	if (!incfs_space_refused(&fetcher->space, fetch->err))
+		incfs_log(fetcher->failures ? INCFS_LOG_DEBUG : INCFS_LOG_ERROR,
+			  "can't store blocks of '%s': %s; readers wait until that works again",
+			  fetch->range.file->entry->path, strerror(fetch->err));
 	if (fetcher->retry_at <= incfs_now())
 		fetcher->retry_at = incfs_now() + incfs_backoff(fetcher->failures++);
 }
@@ -170,12 +170,13 @@ static void fetch_done(struct incfs_request *req, enum incfs_source_result resul
 		incfs_queue_put_back(fetcher->queue, &fetch->range);
 		fetcher->recheck = true;
 	}
+	fetcher->failed += fetch->err || result;
 	if (fetch->err) {
 		store_failed(fetcher, fetch);
 	} else if (result == INCFS_SOURCE_FILE) {
 		file_failed(fetcher, file, why);
 	} else if (result == INCFS_SOURCE_SERVER) {
-		source_failed(fetcher, file, why);
+		source_failed(fetcher, file, req->retry_ms, why);
 	} else {
 		if (fetcher->failures)
 			incfs_info("fetching goes on");
@@ -211,15 +212,19 @@ static void fetch_start(struct incfs_fetcher *fetcher, const struct incfs_range 
 		.progress = fetch_progress,
 		.done = fetch_done,
 	};
+	fetcher->requests[class]++;
+	if (fetcher->rate)
+		fetcher->allowance -= fetch->request.length;
 	incfs_debug("fetching %u blocks of '%s' from %u on: %s", range->count, file->entry->path,
 		    range->first, class == INCFS_DEMAND ? "demand" :
 		    class == INCFS_AHEAD ? "ahead" : "background");
 	fetcher->source->ops->submit(fetcher->source, &fetch->request);
 }
 
-/* What is under way, in requests by class, and in bytes without the demand. */
+/* What is under way, in requests by class, and in bytes: all, and without the demand. */
 struct load {
-	unsigned int nr[3];
+	unsigned int nr[INCFS_CLASSES];
+	__u64 all_bytes;
 	__u32 bytes;
 };
 
@@ -233,6 +238,7 @@ static struct load fetcher_load(const struct incfs_fetcher *fetcher)
 		if (!fetch->active)
 			continue;
 		load.nr[fetch->class]++;
+		load.all_bytes += fetch->request.length;
 		if (fetch->class != INCFS_DEMAND)
 			load.bytes += fetch->request.length - fetch->request.arrived;
 	}
@@ -257,6 +263,21 @@ static __u32 background_room(const struct incfs_fetcher *fetcher, const struct l
 	return incfs_min(share, room) / INCFS_BLOCK_SIZE;
 }
 
+/* What --limit-rate allows by now; what readers wait for may go into debt. */
+static bool rate_allows(struct incfs_fetcher *fetcher, __u64 now)
+{
+	__s64 burst = fetcher->rate / 4 + 1, gained;
+
+	if (!fetcher->rate)
+		return true;
+	gained = fetcher->rate * (now - fetcher->allowed_at) / 1000;
+	/* A part of a byte is not lost, but waits for the rest. */
+	if (gained)
+		fetcher->allowed_at = now;
+	fetcher->allowance = incfs_min(fetcher->allowance + gained, burst);
+	return fetcher->allowance > 0;
+}
+
 static bool take_next(struct incfs_fetcher *fetcher, struct incfs_range *range,
 		      enum incfs_class *class)
 {
@@ -269,6 +290,8 @@ static bool take_next(struct incfs_fetcher *fetcher, struct incfs_range *range,
 	*class = INCFS_DEMAND;
 	if (incfs_queue_take(fetcher->queue, *class, DEMAND_BLOCKS, now, range))
 		return true;
+	if (fetcher->hold || !rate_allows(fetcher, now))
+		return false;
 	/* The last connections are kept free for what may be asked for next. */
 	if (load.nr[INCFS_AHEAD] + load.nr[INCFS_BACKGROUND] + kept >= fetcher->nr)
 		return false;
@@ -293,6 +316,13 @@ static unsigned int nr_active(const struct incfs_fetcher *fetcher)
 	return load.nr[INCFS_DEMAND] + load.nr[INCFS_AHEAD] + load.nr[INCFS_BACKGROUND];
 }
 
+/* For what is under way, and for one request more, the largest that there is. */
+static bool has_space(struct incfs_fetcher *fetcher)
+{
+	return incfs_space_left(&fetcher->space, fetcher_load(fetcher).all_bytes +
+				BACKGROUND_BLOCKS * INCFS_BLOCK_SIZE);
+}
+
 void incfs_fetcher_dispatch(struct incfs_fetcher *fetcher)
 {
 	/* After a failure one request at a time, to see whether it works again. */
@@ -300,11 +330,11 @@ void incfs_fetcher_dispatch(struct incfs_fetcher *fetcher)
 	struct incfs_range range;
 	enum incfs_class class;
 
-	if (fetcher->retry_at > incfs_now())
+	if (!has_space(fetcher) || fetcher->retry_at > incfs_now())
 		return;
 	if (fetcher->wake_at && fetcher->wake_at <= incfs_now())
 		fetcher->wake_at = 0;
-	while (nr_active(fetcher) < most && take_next(fetcher, &range, &class)) {
+	while (nr_active(fetcher) < most && has_space(fetcher) && take_next(fetcher, &range, &class)) {
 		if (class != INCFS_BACKGROUND)
 			fetcher->wanted_at = incfs_now();
 		fetch_start(fetcher, &range, class);
@@ -315,12 +345,18 @@ int incfs_fetcher_timeout(const struct incfs_fetcher *fetcher)
 {
 	__u64 now = incfs_now(), when = 0;
 
+	if (fetcher->space.state != INCFS_SPACE_ROOM)
+		return incfs_space_timeout(&fetcher->space);
 	if (fetcher->retry_at > now)
 		when = fetcher->retry_at;
 	else if (nr_active(fetcher) == 0)
 		when = fetcher->wanted_at + QUIET_MS;
 	if (fetcher->wake_at && (!when || fetcher->wake_at < when))
 		when = fetcher->wake_at;
+	/* Until the debt is paid. */
+	if (fetcher->rate && fetcher->allowance <= 0)
+		when = incfs_max(when, fetcher->allowed_at + 1 +
+				 1000 * (__u64)-fetcher->allowance / fetcher->rate);
 	return when > now ? (int)(when - now) : -1;
 }
 
@@ -340,6 +376,7 @@ void incfs_fetcher_demand(struct incfs_fetcher *fetcher, struct incfs_file *file
 			fetch_feed(fetch);
 		}
 	}
+	incfs_sharing_demand(fetcher->share, file, first, count);
 	incfs_queue_add_demand(fetcher->queue, file, first, count);
 }
 

@@ -17,11 +17,13 @@
 #include "feed.h"
 #include "queue.h"
 #include "source.h"
+#include "space.h"
 
 #define INCFS_PARALLEL_DEFAULT 32
 #define INCFS_PARALLEL_MAX 64
 
 struct incfs_fetcher;
+struct incfs_sharing;
 
 /**
  * struct incfs_fetch - a range on its way
@@ -42,10 +44,17 @@ struct incfs_fetch {
 
 /**
  * struct incfs_fetcher
+ * @share:      what is in the image already, in another version
  * @background: fill also what nobody asked for
+ * @hold:       fetch only what readers wait for, for now
  * @recheck:    set when a fetch failed: readers may wait for blocks that are in
  *              no queue any more
+ * @space:      room for what is fetched
+ * @rate:       bytes a second that may be asked for, 0 for any
+ * @allowance:  bytes that may be asked for now, at @allowed_at
  * @fetched:    bytes that came from the source
+ * @requests:   how many were made, by class
+ * @failed:     how many of them failed
  * @window:     bytes of ahead and background that may be on the line
  * @best_wait:  the least time that the source took for a first byte, in us
  * @wanted_at:  when something other than background was last asked for
@@ -59,10 +68,17 @@ struct incfs_fetcher {
 	struct incfs_feed *feed;
 	struct incfs_fetch *fetches;
 	unsigned int nr;
+	struct incfs_sharing *share;
 	bool background;
+	bool hold;
 	bool recheck;
-	bool no_space;
+	struct incfs_space space;
+	__u64 rate;
+	__s64 allowance;
+	__u64 allowed_at;
 	__u64 fetched;
+	__u64 requests[INCFS_CLASSES];
+	__u64 failed;
 	__u32 window;
 	__u64 best_wait;
 	__u64 wanted_at;

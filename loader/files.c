@@ -17,11 +17,12 @@ static int file_init(struct incfs_file *file, struct incfs_entry *entry)
 	file->nr_blocks = incfs_size_blocks(entry->size);
 	words = (file->nr_blocks + 63ull) / 64;
 	/* One word more, so that an empty file is no special case. */
-	file->present = calloc(3 * words + 1, sizeof(__u64));
+	file->present = calloc(4 * words + 1, sizeof(__u64));
 	if (!file->present)
 		return -ENOMEM;
 	file->busy = file->present + words;
 	file->wanted = file->busy + words;
+	file->base = file->wanted + words;
 	return 0;
 }
 
@@ -116,7 +117,8 @@ __u32 incfs_file_find_open(const struct incfs_file *file, __u32 first, __u32 end
 
 	end = incfs_min(end, file->nr_blocks);
 	while (block < end) {
-		__u64 closed = file->present[block / 64] | file->busy[block / 64];
+		__u64 closed = file->present[block / 64] | file->busy[block / 64] |
+			       file->base[block / 64];
 		__u64 open = ~closed >> (block % 64);
 
 		if (open) {
@@ -128,7 +130,7 @@ __u32 incfs_file_find_open(const struct incfs_file *file, __u32 first, __u32 end
 	*start = block;
 	end = block < end ? incfs_min(end, block + (__u64)max) : block;
 	while (block < end && !incfs_block_test(file->present, block) &&
-	       !incfs_block_test(file->busy, block))
+	       !incfs_block_test(file->busy, block) && !incfs_block_test(file->base, block))
 		block++;
 	return block - *start;
 }

@@ -15,6 +15,7 @@ struct incfs_list;
  * @present:    stored in the image
  * @busy:       being fetched
  * @wanted:     in the queue of what readers wait for
+ * @base:       to be shared with the base of a bundle, and not to be fetched
  * @version:    of the file at the source (struct incfs_request)
  * @retry_at:   nothing is fetched before this time, after @failures in a row
  */
@@ -26,6 +27,7 @@ struct incfs_file {
 	__u64 *present;
 	__u64 *busy;
 	__u64 *wanted;
+	__u64 *base;
 	__u64 version;
 	__u64 retry_at;
 	unsigned int failures;
@@ -61,7 +63,7 @@ void incfs_files_present(struct incfs_files *files, struct incfs_file *file, __u
 void incfs_files_absent(struct incfs_files *files, struct incfs_file *file, __u32 block);
 
 /*
- * The first blocks in [@first, @end) that are neither stored nor being fetched,
+ * The first blocks in [@first, @end) that are neither stored nor on their way,
  * @max at the most. Returns how many lie next to each other from *@start on; 0 if
  * there are none.
  */

@@ -100,8 +100,10 @@ int incfs_image_read_block(const struct incfs_model *model,
 {
 	const struct incfs_extent *extent = &block->extent;
 	__u64 left = block->node->size - ((__u64)block->block << INCFS_BLOCK_SHIFT);
+	static __u64 nr;
 	int err;
 
+	incfs_log_progress("reading", ++nr, 0);
 	*why = "can't read stored bytes";
 	data->len = incfs_min(left, (__u64)INCFS_BLOCK_SIZE);
 	err = incfs_image_file_read(model->file, data->stored, extent->size, extent->offset);

@@ -337,9 +337,12 @@ static int find_sharing(struct compact *compact)
 static int put_image(struct compact *compact)
 {
 	struct incfs_model *model = compact->model;
+	int err;
 
-	if (find_sharing(compact) || put_metadata(compact) ||
-	    incfs_model_walk(model, put_blocks, compact) || flush_entries(compact))
+	err = find_sharing(compact) || put_metadata(compact) ||
+	      incfs_model_walk(model, put_blocks, compact) || flush_entries(compact);
+	incfs_log_progress_end();
+	if (err)
 		return -1;
 	for (size_t i = 0; i < model->nr_nodes; i++)
 		compact->count->dropped_nodes += !model->nodes[i]->marked;

@@ -467,6 +467,7 @@ static int write_all(struct extract *extract)
 	if (open_root(extract) || open_stage(extract))
 		return -1;
 	err = write_tree(extract);
+	incfs_log_progress_end();
 	close_stage(extract);
 	if (!err && syncfs(extract->root_fd)) {
 		incfs_error("can't sync '%s': %s", extract->dir, strerror(errno));

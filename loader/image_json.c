@@ -78,6 +78,11 @@ void incfs_json_bytes(struct json_object *object, const char *key, const void *b
 	free(text);
 }
 
+void incfs_json_text(struct json_object *object, const char *key, const char *text)
+{
+	incfs_json_bytes(object, key, text, strlen(text));
+}
+
 int incfs_json_print(struct json_object *object, const char *end)
 {
 	const char *text = json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN |

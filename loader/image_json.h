@@ -17,6 +17,8 @@ void incfs_json_string(struct json_object *object, const char *key, const char *
  */
 void incfs_json_bytes(struct json_object *object, const char *key, const void *bytes,
 		      size_t len);
+/* The same for a string. */
+void incfs_json_text(struct json_object *object, const char *key, const char *text);
 /* Print it in one line, then @end. Returns 0, or -1 after saying that there is no memory. */
 int incfs_json_print(struct json_object *object, const char *end);
 

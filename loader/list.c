@@ -3,6 +3,7 @@
 #include "list.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -147,6 +148,37 @@ bool incfs_list_parse_number(const char *text, int base, __u64 max, __u64 *value
 	return true;
 }
 
+void incfs_list_write_time(FILE *out, __s64 sec, __u32 nsec)
+{
+	fprintf(out, nsec ? "%lld.%09u" : "%lld", sec, nsec);
+}
+
+/* Nine digits, not all of them 0. */
+static bool parse_fraction(const char *text, __u32 *nsec)
+{
+	if (strlen(text) != 9 || strspn(text, "0123456789") != 9)
+		return false;
+	*nsec = strtoul(text, NULL, 10);
+	return *nsec;
+}
+
+/* There is one way to write a time, as there is for a path. */
+static int parse_time(struct incfs_list *list, struct incfs_entry *entry, char *text)
+{
+	bool before = *text == '-';
+	char *digits = text + before, *point = strchr(digits, '.');
+	__u64 sec;
+
+	if (point)
+		*point++ = 0;
+	if (!incfs_list_parse_number(digits, 10, LLONG_MAX, &sec) || (before && !sec) ||
+	    (point && !parse_fraction(point, &entry->mtime_nsec)))
+		return list_refuse(list, entry->line, "time '%.40s' is not seconds, or seconds.nanoseconds",
+				   text);
+	entry->mtime = before ? -(__s64)sec : (__s64)sec;
+	return 0;
+}
+
 static int parse_path(struct incfs_list *list, __u32 line, char *path)
 {
 	const char *why;
@@ -210,30 +242,69 @@ static bool split_fields(char *line, char **fields, int nr)
 	return true;
 }
 
+/* What a link leads to: a path in the list, or the text of a symbolic link. */
+static int parse_target(struct incfs_list *list, struct incfs_entry *entry, char *target)
+{
+	entry->target_path = target;
+	if (entry->type == INCFS_ENTRY_LINK)
+		return parse_path(list, entry->line, target);
+	if (!incfs_list_decode_path(target) || strlen(target) > INCFS_LIST_MAX_PATH)
+		return list_refuse(list, entry->line, "'%.100s' is no text of a symbolic link",
+				   target);
+	return 0;
+}
+
+/* The fields of an entry, in order; those that its type does not have are NULL. */
+struct fields {
+	char *mode, *size, *time, *path, *target;
+};
+
+static bool split_entry(const struct incfs_list *list, char *line, struct fields *fields)
+{
+	bool link = line[0] == INCFS_ENTRY_LINK, symlink = line[0] == INCFS_ENTRY_SYMLINK;
+	bool time = list->version > 1 && !link;
+	char *found[6];
+	int nr = 4 + time + (link || symlink);
+
+	if (!split_fields(line, found, nr))
+		return false;
+	*fields = (struct fields){
+		.mode = found[1], .size = found[2], .time = time ? found[3] : NULL,
+		.path = found[3 + time], .target = link || symlink ? found[nr - 1] : NULL,
+	};
+	return true;
+}
+
 static int parse_entry(struct incfs_list *list, char *line, __u32 nr_line)
 {
 	struct incfs_entry *entry = &list->entries[list->nr_entries];
 	struct incfs_entry *last = list->nr_entries ? entry - 1 : NULL;
-	char type = line[0], *fields[5];
+	const char *types = list->version > 1 ? "dfls" : "dfl";
+	char type = line[0];
+	struct fields fields;
 	__u64 mode;
 	int err;
 
 	*entry = (struct incfs_entry){ .type = type, .line = nr_line };
-	if (!type || !strchr("dfl", type) || line[1] != ' ')
-		return list_refuse(list, nr_line, "starts with none of 'd ', 'f ', 'l ', 'end '");
-	if (!split_fields(line, fields, type == INCFS_ENTRY_LINK ? 5 : 4))
-		return list_refuse(list, nr_line,
+	if (!type || !strchr(types, type) || line[1] != ' ')
+		return list_refuse(list, nr_line, "starts with none of 'd ', 'f ', 'l ', %s'end '",
+				   list->version > 1 ? "'s ', " : "");
+	if (!split_entry(list, line, &fields))
+		return list_refuse(list, nr_line, list->version > 1 ?
+				   "is not 'TYPE MODE SIZE TIME PATH', 'l 0 0 PATH TARGET' or 's 0 0 TIME PATH TEXT'" :
 				   "is not 'TYPE MODE SIZE PATH', or 'l 0 0 PATH TARGET'");
-	if (!incfs_list_parse_number(fields[1], 8, type == INCFS_ENTRY_LINK ? 0 : 0777, &mode))
+	if (!incfs_list_parse_number(fields.mode, 8, fields.target ? 0 : 0777, &mode))
 		return list_refuse(list, nr_line, "mode '%.40s' is not octal permissions%s",
-				   fields[1], type == INCFS_ENTRY_LINK ? ", or not 0" : "");
+				   fields.mode, fields.target ? ", or not 0" : "");
 	entry->mode = mode;
-	entry->path = fields[3];
-	err = parse_size(list, entry, fields[2]) ?: parse_path(list, nr_line, entry->path);
-	if (!err && type == INCFS_ENTRY_LINK) {
-		entry->target_path = fields[4];
-		err = parse_path(list, nr_line, entry->target_path);
-	}
+	entry->path = fields.path;
+	err = parse_size(list, entry, fields.size);
+	if (!err && fields.time)
+		err = parse_time(list, entry, fields.time);
+	if (!err)
+		err = parse_path(list, nr_line, entry->path);
+	if (!err && fields.target)
+		err = parse_target(list, entry, fields.target);
 	if (err)
 		return err;
 	if (last && incfs_list_compare(last->path, entry->path) >= 0)
@@ -276,7 +347,8 @@ static int parse_lines(struct incfs_list *list, char *pos, char *end, size_t max
 	line = next_line(list, &pos, end, nr);
 	if (!line)
 		return -EINVAL;
-	if (strcmp(line, INCFS_LIST_HEADER))
+	list->version = !strcmp(line, INCFS_LIST_HEADER) ? 2 : 1;
+	if (list->version == 1 && strcmp(line, INCFS_LIST_HEADER_1))
 		return list_refuse(list, nr, "is '%.40s', not '%s'", line, INCFS_LIST_HEADER);
 	for (;;) {
 		line = next_line(list, &pos, end, ++nr);

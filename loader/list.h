@@ -2,11 +2,12 @@
 /*
  * The list of what a source holds, as text (docs/loader.md has the format):
  *
- *	incfs-list 1
- *	d 0755 0 bin
- *	f 0755 70120 bin/cc1
+ *	incfs-list 2
+ *	d 0755 0 1700000000 bin
+ *	f 0755 70120 1699999999.500000000 bin/cc1
  *	l 0 0 bin/gcc bin/cc1
- *	end 3
+ *	s 0 0 1700000000 bin/cc gcc
+ *	end 4
  */
 #ifndef _INCFS_LIST_H
 #define _INCFS_LIST_H
@@ -16,7 +17,9 @@
 #include <stdio.h>
 
 #define INCFS_LIST_NAME "incfs.list"
-#define INCFS_LIST_HEADER "incfs-list 1"
+#define INCFS_LIST_HEADER "incfs-list 2"
+/* Without times and symbolic links. */
+#define INCFS_LIST_HEADER_1 "incfs-list 1"
 
 #define INCFS_BLOCK_SIZE 4096u
 
@@ -31,13 +34,17 @@
 enum incfs_entry_type {
 	INCFS_ENTRY_DIR = 'd',
 	INCFS_ENTRY_FILE = 'f',
-	INCFS_ENTRY_LINK = 'l',
+	INCFS_ENTRY_LINK = 'l',		/* another name of a file */
+	INCFS_ENTRY_SYMLINK = 's',
 };
 
 /**
  * struct incfs_entry - a line of the list
- * @path:   relative to the root
+ * @path:        relative to the root
+ * @target_path: of a link: path of the file that it is another name of; of a symbolic
+ *               link: its text
  * @size:   of a file, in bytes
+ * @mtime:  of what is no other name, in seconds, and @mtime_nsec
  * @ino:    inode number, once the tree is declared
  * @parent: directory it is in, NULL for the root
  * @target: of a link: the file that it is another name of
@@ -50,14 +57,17 @@ struct incfs_entry {
 	char *target_path;
 	__u64 size;
 	__u64 ino;
+	__s64 mtime;
 	struct incfs_entry *parent;
 	struct incfs_entry *target;
+	__u32 mtime_nsec;
 	__u32 line;
 	__u16 mode;
 	char type;
 };
 
 struct incfs_list {
+	unsigned int version;
 	char *text;
 	struct incfs_entry *entries;
 	size_t nr_entries;
@@ -92,6 +102,7 @@ int incfs_list_compare(const char *a, const char *b);
 const char *incfs_list_check_path(const char *path);
 
 void incfs_list_write_path(FILE *out, const char *path);
+void incfs_list_write_time(FILE *out, __s64 sec, __u32 nsec);
 /* In place. There is one way to write a path, and no other is taken. */
 bool incfs_list_decode_path(char *path);
 /* A number in its shortest form, as digits of @base and nothing else. */

@@ -9,6 +9,8 @@
 
 static const struct incfs_cmd cmds[] = {
 	{ "run", "MOUNTPOINT", "mount an image and fetch its contents", incfs_cmd_run },
+	{ "status", "[MOUNT]", "what is there, who waits, what loaders do", incfs_cmd_status },
+	{ "metrics", "[MOUNT]", "figures of loaders, for Prometheus", incfs_cmd_metrics },
 	{}
 };
 

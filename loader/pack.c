@@ -1,20 +1,22 @@
 // SPDX-License-Identifier: MIT
 /*
- * Makes the list of a directory. Symbolic links are followed, as a static file
- * server follows them: images have none. What appears at several places, by
- * hard or symbolic links, is a file at one of them and a further name at the
- * others.
+ * Makes the list of a directory. A file of several names is a file at one of them and a
+ * further name at the others. Symbolic links are taken as they are; or followed, as a
+ * static file server follows them, and what they lead to has further names then.
  */
 #include "pack.h"
 
 #include <errno.h>
 #include <fts.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include "idle.h"
 #include "list.h"
 #include "log.h"
 
@@ -24,13 +26,16 @@ struct pack_item {
 	dev_t dev;
 	ino_t ino;
 	off_t size;
+	struct timespec mtime;
 	mode_t mode;
+	char *text;		/* of a symbolic link */
 	bool linked;		/* a symbolic link is on the way to it */
 	struct pack_item *file;	/* that this is another name of */
 };
 
 struct pack {
-	const struct stat *skip;
+	const struct incfs_pack_options *options;
+	__s64 latest;		/* no time is after this one */
 	struct pack_item *items;
 	size_t nr_items, room;
 	struct incfs_pack_count *count;
@@ -71,7 +76,10 @@ static int pack_add(struct pack *pack, const char *path, const struct stat *st, 
 	*item = (struct pack_item){
 		.path = strdup(path), .order = pack->nr_items, .dev = st->st_dev,
 		.ino = st->st_ino, .size = st->st_size, .mode = st->st_mode, .linked = linked,
+		.mtime = st->st_mtim,
 	};
+	if (item->mtime.tv_sec >= pack->latest)
+		item->mtime = (struct timespec){ .tv_sec = pack->latest };
 	if (!item->path)
 		return pack_fail(path, ENOMEM);
 	pack->nr_items++;
@@ -87,10 +95,11 @@ static int pack_add(struct pack *pack, const char *path, const struct stat *st, 
 static int pack_take(struct pack *pack, FTS *fts, FTSENT *ent, const char *path)
 {
 	const struct stat *st = ent->fts_statp;
+	const struct stat *skip = pack->options->skip;
 	const char *why = incfs_list_check_path(path);
 	struct stat link;
 
-	if (pack->skip && st->st_dev == pack->skip->st_dev && st->st_ino == pack->skip->st_ino)
+	if (skip && st->st_dev == skip->st_dev && st->st_ino == skip->st_ino)
 		return 0;
 	if (!strcmp(path, INCFS_LIST_NAME))
 		return 0;
@@ -106,6 +115,31 @@ static int pack_take(struct pack *pack, FTS *fts, FTSENT *ent, const char *path)
 		return pack_fail(ent->fts_path, errno);
 	ent->fts_number = ent->fts_parent->fts_number || S_ISLNK(link.st_mode);
 	return pack_add(pack, path, st, ent->fts_number);
+}
+
+static int pack_symlink(struct pack *pack, FTS *fts, FTSENT *ent, const char *path)
+{
+	size_t before = pack->nr_items;
+	char text[INCFS_LIST_MAX_PATH + 1];
+	ssize_t len;
+
+	if (pack->options->dereference) {
+		pack_skip(pack, ent->fts_path, "a symbolic link to nowhere");
+		return 0;
+	}
+	len = readlink(ent->fts_accpath, text, sizeof(text));
+	if (len < 0)
+		return pack_fail(ent->fts_path, errno);
+	if (len > INCFS_LIST_MAX_PATH) {
+		pack_skip(pack, ent->fts_path, "a symbolic link of more than 4095 bytes");
+		return 0;
+	}
+	if (pack_take(pack, fts, ent, path))
+		return -1;
+	if (pack->nr_items == before)
+		return 0;
+	pack->items[before].text = strndup(text, len);
+	return pack->items[before].text ? 0 : pack_fail(ent->fts_path, ENOMEM);
 }
 
 static int pack_entry(struct pack *pack, FTS *fts, FTSENT *ent, size_t root_len)
@@ -128,8 +162,7 @@ static int pack_entry(struct pack *pack, FTS *fts, FTSENT *ent, size_t root_len)
 		return 0;
 	case FTS_SL:
 	case FTS_SLNONE:
-		pack_skip(pack, ent->fts_path, "a symbolic link to nowhere");
-		return 0;
+		return pack_symlink(pack, fts, ent, path);
 	case FTS_DEFAULT:
 		pack_skip(pack, ent->fts_path, "neither a file nor a directory");
 		return 0;
@@ -145,11 +178,12 @@ static int pack_walk(struct pack *pack, const char *dir)
 	int err = 0;
 	FTS *fts;
 
-	fts = fts_open(paths, FTS_LOGICAL | FTS_NOCHDIR, compare_names);
+	fts = fts_open(paths, FTS_NOCHDIR | (pack->options->dereference ? FTS_LOGICAL :
+		       FTS_PHYSICAL | FTS_COMFOLLOW), compare_names);
 	if (!fts)
 		return pack_fail(dir, errno);
 	while (!err && (errno = 0, ent = fts_read(fts)))
-		err = pack_entry(pack, fts, ent, strlen(dir));
+		err = incfs_idle() ? -1 : pack_entry(pack, fts, ent, strlen(dir));
 	if (!err && errno)
 		err = pack_fail(dir, errno);
 	fts_close(fts);
@@ -197,12 +231,15 @@ static int pack_write_item(struct pack *pack, FILE *out, const struct pack_item 
 {
 	struct incfs_pack_count *count = pack->count;
 
-	if (S_ISDIR(item->mode)) {
+	if (item->file) {
+		fputs("l 0 0 ", out);
+		count->links++;
+	} else if (item->text) {
+		fputs("s 0 0 ", out);
+		count->symlinks++;
+	} else if (S_ISDIR(item->mode)) {
 		fprintf(out, "d %04o 0 ", item->mode & 0777);
 		count->dirs++;
-	} else if (item->file) {
-		fprintf(out, "l 0 0 ");
-		count->links++;
 	} else {
 		fprintf(out, "f %04o %lld ", item->mode & 0777, (long long)item->size);
 		count->files++;
@@ -214,10 +251,14 @@ static int pack_write_item(struct pack *pack, FILE *out, const struct pack_item 
 			return -1;
 		}
 	}
-	incfs_list_write_path(out, item->path);
-	if (item->file) {
+	if (!item->file) {
+		incfs_list_write_time(out, item->mtime.tv_sec, item->mtime.tv_nsec);
 		fputc(' ', out);
-		incfs_list_write_path(out, item->file->path);
+	}
+	incfs_list_write_path(out, item->path);
+	if (item->file || item->text) {
+		fputc(' ', out);
+		incfs_list_write_path(out, item->file ? item->file->path : item->text);
 	}
 	fputc('\n', out);
 	return 0;
@@ -243,16 +284,33 @@ static int pack_write(struct pack *pack, char **text, size_t *size)
 	return err;
 }
 
-int incfs_pack_directory(const char *dir, const struct stat *skip, char **text, size_t *size,
-			 struct incfs_pack_count *count)
+/* As reproducible builds have it: LLONG_MAX if nobody says. -1 after saying what is wrong. */
+static int read_latest(__s64 *latest)
 {
-	struct pack pack = { .skip = skip, .count = count };
+	const char *text = getenv("SOURCE_DATE_EPOCH");
+	__u64 number = LLONG_MAX;
+
+	if (text && !incfs_list_parse_number(text, 10, LLONG_MAX, &number)) {
+		incfs_error("SOURCE_DATE_EPOCH is '%s', which is not a number of seconds", text);
+		return -1;
+	}
+	*latest = number;
+	return 0;
+}
+
+int incfs_pack_directory(const char *dir, const struct incfs_pack_options *options, char **text,
+			 size_t *size, struct incfs_pack_count *count)
+{
+	struct pack pack = { .options = options, .count = count };
 	int err;
 
 	*count = (struct incfs_pack_count){};
-	err = pack_walk(&pack, dir) ?: pack_join_names(&pack) ?: pack_write(&pack, text, size);
-	for (size_t i = 0; i < pack.nr_items; i++)
+	err = read_latest(&pack.latest) ?: pack_walk(&pack, dir) ?: pack_join_names(&pack) ?:
+	      pack_write(&pack, text, size);
+	for (size_t i = 0; i < pack.nr_items; i++) {
 		free(pack.items[i].path);
+		free(pack.items[i].text);
+	}
 	free(pack.items);
 	return err;
 }

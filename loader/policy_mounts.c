@@ -101,6 +101,18 @@ static void unescape(char *text)
 	*to = 0;
 }
 
+/* The field behind the " - " that ends those of which there may be any number, and its type. */
+static char *find_source(const char *line)
+{
+	const char *rest = strstr(line, " - ");
+	char *source = NULL;
+
+	if (!rest || sscanf(rest, " - %*s %ms", &source) != 1)
+		return NULL;
+	unescape(source);
+	return source;
+}
+
 /* The first place of each. */
 static void find_paths(struct incfs_mounts *mounts)
 {
@@ -119,6 +131,7 @@ static void find_paths(struct incfs_mounts *mounts)
 			if (mount->major != major || mount->minor != minor || mount->path)
 				continue;
 			mount->path = path;
+			mount->source = find_source(line);
 			path = NULL;
 		}
 		free(path);
@@ -170,10 +183,20 @@ int incfs_mounts_read(struct incfs_mounts *mounts)
 
 void incfs_mounts_free(struct incfs_mounts *mounts)
 {
-	for (size_t i = 0; i < mounts->nr; i++)
+	for (size_t i = 0; i < mounts->nr; i++) {
 		free(mounts->mounts[i].path);
+		free(mounts->mounts[i].source);
+	}
 	free(mounts->mounts);
 	*mounts = (struct incfs_mounts){};
+}
+
+bool incfs_mount_exists(__u64 id)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), MOUNTS_DIR "/%llu", id);
+	return !access(path, F_OK) || errno != ENOENT;
 }
 
 struct incfs_mounted *incfs_mounts_of(const struct incfs_mounts *mounts, const char *path)
@@ -191,6 +214,26 @@ struct incfs_mounted *incfs_mounts_of(const struct incfs_mounts *mounts, const c
 	}
 	incfs_error("'%s' is not on a mount of incremental-fs", path);
 	return NULL;
+}
+
+int incfs_mounted_open(const struct incfs_mounted *mount)
+{
+	char path[4096];
+	struct stat st;
+	int fd;
+
+	if (!mount->path ||
+	    (size_t)snprintf(path, sizeof(path), "%s/.cmd", mount->path) >= sizeof(path))
+		return -1;
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -1;
+	/* Another may be mounted over it. */
+	if (!fstat(fd, &st) && major(st.st_dev) == mount->major &&
+	    minor(st.st_dev) == mount->minor)
+		return fd;
+	close(fd);
+	return -1;
 }
 
 const char *incfs_mount_name(const struct incfs_mounted *mount)

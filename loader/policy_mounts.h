@@ -28,6 +28,7 @@ struct incfs_policy_failure {
 /**
  * struct incfs_mounted - a mount
  * @path:   where it is, NULL if that can't be seen from here
+ * @source: what it was mounted from, the image, as @path
  * @choice: the policy that it has chosen, "auto" or "none"
  * @in_use: the policy that it uses, "" for the built-in behaviour
  */
@@ -35,6 +36,7 @@ struct incfs_mounted {
 	__u64 id;
 	unsigned int major, minor;
 	char *path;
+	char *source;
 	char choice[INCFS_POLICY_NAME_MAX];
 	char in_use[INCFS_POLICY_NAME_MAX];
 	struct incfs_policy_failure failure;
@@ -49,6 +51,9 @@ struct incfs_mounts {
 int incfs_mounts_read(struct incfs_mounts *mounts);
 void incfs_mounts_free(struct incfs_mounts *mounts);
 
+/* Whether a mount is there, or may be: false only if it has gone for certain. */
+bool incfs_mount_exists(__u64 id);
+
 /* The mount that a file or directory is on; NULL after saying that there is none. */
 struct incfs_mounted *incfs_mounts_of(const struct incfs_mounts *mounts, const char *path);
 
@@ -57,6 +62,9 @@ struct incfs_mounted *incfs_mounts_of(const struct incfs_mounts *mounts, const c
  * saying why not.
  */
 int incfs_mount_choose(const struct incfs_mounted *mount, const char *choice);
+
+/* Open its .cmd for reading; -1 if it can't be got at from here. */
+int incfs_mounted_open(const struct incfs_mounted *mount);
 
 /* What to call a mount when people are told of it. */
 const char *incfs_mount_name(const struct incfs_mounted *mount);

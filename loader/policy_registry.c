@@ -203,9 +203,10 @@ static int take_map(struct incfs_registry *registry, int fd, __u32 link_id, bool
 		return 0;
 	value = calloc(1, info.value_size);
 	policies = realloc(registry->policies, (registry->nr + 1) * sizeof(*policies));
+	if (policies)
+		registry->policies = policies;
 	if (!value || !policies)
 		goto out;
-	registry->policies = policies;
 	policy = &policies[registry->nr];
 	*policy = (struct incfs_registered){ .link_id = link_id, .map_id = info.id };
 	err = 0;

@@ -23,6 +23,7 @@
 #include "list.h"
 #include "log.h"
 #include "policy_maps.h"
+#include "policy_mounts.h"
 #include "profile.h"
 #include "util.h"
 
@@ -224,14 +225,12 @@ static int make_index(const struct plan *plan)
 static void sweep(int fd)
 {
 	__u64 id, next;
-	char path[64];
 	bool more = !bpf_map_get_next_key(fd, NULL, &next);
 
 	while (more) {
 		id = next;
 		more = !bpf_map_get_next_key(fd, &id, &next);
-		snprintf(path, sizeof(path), "/sys/fs/incremental-fs/mounts/%llu", id);
-		if (access(path, F_OK) && errno == ENOENT)
+		if (!incfs_mount_exists(id))
 			bpf_map_delete_elem(fd, &id);
 	}
 }

@@ -19,6 +19,7 @@ enum incfs_class {
 	INCFS_DEMAND,
 	INCFS_AHEAD,
 	INCFS_BACKGROUND,
+	INCFS_CLASSES
 };
 
 struct incfs_range {

@@ -33,13 +33,14 @@ static enum incfs_source_result dir_read_list(struct incfs_source *source, char 
 					      size_t *size, char *why, size_t why_size)
 {
 	struct source_dir *dir = to_dir(source);
+	const struct incfs_pack_options options = {};
 	struct incfs_pack_count count;
 	int fd, err;
 
 	fd = openat(dir->fd, INCFS_LIST_NAME, O_RDONLY | O_CLOEXEC);
 	if (fd < 0 && errno == ENOENT) {
 		snprintf(why, why_size, "see above");
-		return incfs_pack_directory(dir->path, NULL, text, size, &count) ?
+		return incfs_pack_directory(dir->path, &options, text, size, &count) ?
 			INCFS_SOURCE_FILE : INCFS_SOURCE_OK;
 	}
 	err = fd < 0 ? fd : incfs_list_read(fd, text, size);
@@ -95,6 +96,7 @@ static enum incfs_source_result dir_fetch(struct source_dir *dir, struct incfs_r
 	/* Not to wait for a writer, should a FIFO have taken the place of a file. */
 	fd = openat(dir->fd, req->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (fd < 0 || fstat(fd, &before)) {
+		req->absent = errno == ENOENT;
 		snprintf(why, why_size, "%s", strerror(errno));
 		goto out;
 	}
@@ -168,7 +170,7 @@ struct incfs_source *incfs_source_dir_open(const char *where, unsigned int paral
 		incfs_error("can't open source '%s': not enough memory", where);
 		return NULL;
 	}
-	dir->source = (struct incfs_source){ .ops = &dir_ops, .fd = -1 };
+	dir->source = (struct incfs_source){ .ops = &dir_ops, .fd = -1, .mirrors = 1 };
 	dir->path = strdup(where);
 	dir->fd = open(where, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (dir->path && dir->fd >= 0)

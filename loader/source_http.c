@@ -17,14 +17,18 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include "idle.h"
 #include "list.h"
 #include "log.h"
 #include "source.h"
 #include "util.h"
 
 #define CONNECT_TIMEOUT_S 10L
-/* A transfer that does not move at all for so long is given up. */
-#define STALL_TIMEOUT_S 20L
+/* A transfer that brings fewer bytes a second than that for a while is given up. */
+#define STALL_BYTES 512L
+/* No longer than that do we heed a server that wants to be left alone. */
+#define RETRY_MOST_S 60
+#define HEADERS_MAX 64
 #define RECEIVE_BUFFER (128L << 10)
 
 struct http_transfer {
@@ -40,6 +44,7 @@ struct http_transfer {
 
 struct source_http {
 	struct incfs_source source;
+	const struct incfs_source_params *params;
 	char *base;
 	CURLM *multi;
 	struct curl_slist *headers;
@@ -190,14 +195,19 @@ static size_t http_receive(char *data, size_t one, size_t size, void *context)
 static enum incfs_source_result http_result(struct http_transfer *transfer, CURLcode code)
 {
 	struct incfs_request *req = transfer->req;
+	curl_off_t retry_s = 0;
 	long status = 0;
 
 	curl_easy_getinfo(transfer->curl, CURLINFO_RESPONSE_CODE, &status);
+	curl_easy_getinfo(transfer->curl, CURLINFO_RETRY_AFTER, &retry_s);
+	req->retry_ms = incfs_min(retry_s, RETRY_MOST_S) * 1000;
 	if (code == CURLE_OK && transfer->checked && req->arrived == req->length)
 		return INCFS_SOURCE_OK;
 	if (transfer->why[0])
 		return INCFS_SOURCE_FILE;
 	if (status >= 400) {
+		/* Object stores answer 403 to those who may not know what there is. */
+		req->absent = status == 403 || status == 404 || status == 410;
 		snprintf(transfer->why, sizeof(transfer->why), "the server answers %ld%s", status,
 			 status == 404 ? " (not found)" :
 			 status == 416 ? " (the file is shorter than the list says)" : "");
@@ -212,7 +222,8 @@ static enum incfs_source_result http_result(struct http_transfer *transfer, CURL
 	}
 	snprintf(transfer->why, sizeof(transfer->why), "%s",
 		 transfer->error[0] ? transfer->error : curl_easy_strerror(code));
-	return INCFS_SOURCE_SERVER;
+	/* It is this file that the server sends us elsewhere for. */
+	return status / 100 == 3 ? INCFS_SOURCE_FILE : INCFS_SOURCE_SERVER;
 }
 
 static void transfer_finish(struct http_transfer *transfer, enum incfs_source_result result)
@@ -347,20 +358,38 @@ static int http_set_timer(CURLM *multi, long timeout_ms, void *context)
 	return 0;
 }
 
-static void curl_set_common(CURL *curl, char *error)
+static void curl_set_common(const struct source_http *http, CURL *curl, char *error)
 {
+	const struct incfs_source_params *params = http->params;
+
 	curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, error);
 	curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+	/* Not to wait for a name that nobody resolves when we end. */
+	curl_easy_setopt(curl, CURLOPT_QUICK_EXIT, 1L);
 	curl_easy_setopt(curl, CURLOPT_FAILONERROR, 1L);
 	curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 1L);
 	curl_easy_setopt(curl, CURLOPT_MAXREDIRS, 5L);
 	curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
 	curl_easy_setopt(curl, CURLOPT_REDIR_PROTOCOLS_STR, "http,https");
 	curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, CONNECT_TIMEOUT_S);
-	curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
-	curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, STALL_TIMEOUT_S);
+	curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, STALL_BYTES);
+	curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, (long)params->stall_s);
 	curl_easy_setopt(curl, CURLOPT_TCP_KEEPALIVE, 1L);
 	curl_easy_setopt(curl, CURLOPT_USERAGENT, "incfs-bpf-loader");
+	curl_easy_setopt(curl, CURLOPT_HTTPHEADER, http->headers);
+	/* Many requests over one connection, where the server can do that. */
+	curl_easy_setopt(curl, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
+	curl_easy_setopt(curl, CURLOPT_PIPEWAIT, 1L);
+	if (params->netrc) {
+		curl_easy_setopt(curl, CURLOPT_NETRC, (long)CURL_NETRC_OPTIONAL);
+		curl_easy_setopt(curl, CURLOPT_NETRC_FILE, params->netrc);
+	}
+	if (params->cacert)
+		curl_easy_setopt(curl, CURLOPT_CAINFO, params->cacert);
+	if (params->proxy)
+		curl_easy_setopt(curl, CURLOPT_PROXY, params->proxy);
+	if (params->rate)
+		curl_easy_setopt(curl, CURLOPT_MAX_RECV_SPEED_LARGE, (curl_off_t)params->rate);
 }
 
 static size_t http_receive_list(char *data, size_t one, size_t size, void *context)
@@ -373,23 +402,48 @@ static size_t http_receive_list(char *data, size_t one, size_t size, void *conte
 	return fwrite(data, 1, size, out);
 }
 
+/* As curl_easy_perform(), but what can't wait goes on meanwhile. */
+static CURLcode http_perform(CURL *curl)
+{
+	CURLcode code = CURLE_OUT_OF_MEMORY;
+	CURLM *multi = curl_multi_init();
+	CURLMsg *message = NULL;
+	int running = 1, left;
+
+	if (multi && curl_multi_add_handle(multi, curl) == CURLM_OK) {
+		while (running && !incfs_idle()) {
+			if (curl_multi_perform(multi, &running) != CURLM_OK)
+				break;
+			if (running)
+				curl_multi_poll(multi, NULL, 0, INCFS_IDLE_MS, NULL);
+		}
+		message = curl_multi_info_read(multi, &left);
+		code = message ? message->data.result : CURLE_ABORTED_BY_CALLBACK;
+		curl_multi_remove_handle(multi, curl);
+	}
+	if (multi)
+		curl_multi_cleanup(multi);
+	return code;
+}
+
 static enum incfs_source_result http_read_list(struct incfs_source *source, char **text,
 					       size_t *size, char *why, size_t why_size)
 {
 	char error[CURL_ERROR_SIZE] = "";
 	FILE *out = open_memstream(text, size);
-	char *url = http_url(to_http(source)->base, INCFS_LIST_NAME);
+	const struct source_http *http = to_http(source);
+	char *url = http_url(http->base, INCFS_LIST_NAME);
 	CURL *curl = curl_easy_init();
 	CURLcode code = CURLE_OUT_OF_MEMORY;
 	long status = 0;
 
 	if (out && url && curl) {
-		curl_set_common(curl, error);
+		curl_set_common(http, curl, error);
 		curl_easy_setopt(curl, CURLOPT_URL, url);
 		curl_easy_setopt(curl, CURLOPT_ACCEPT_ENCODING, "");
 		curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, http_receive_list);
 		curl_easy_setopt(curl, CURLOPT_WRITEDATA, out);
-		code = curl_easy_perform(curl);
+		code = http_perform(curl);
 		curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
 	}
 	curl_easy_cleanup(curl);
@@ -443,12 +497,55 @@ static bool transfer_init(struct source_http *http, struct http_transfer *transf
 		return false;
 	transfer->http = http;
 	transfer->curl = curl;
-	curl_set_common(curl, transfer->error);
-	curl_easy_setopt(curl, CURLOPT_HTTPHEADER, http->headers);
+	curl_set_common(http, curl, transfer->error);
 	curl_easy_setopt(curl, CURLOPT_BUFFERSIZE, RECEIVE_BUFFER);
 	curl_easy_setopt(curl, CURLOPT_PRIVATE, transfer);
 	curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, http_receive);
 	curl_easy_setopt(curl, CURLOPT_WRITEDATA, transfer);
+	return true;
+}
+
+/* Returns false after saying what is wrong. */
+static bool read_headers(struct source_http *http, const char *path)
+{
+	FILE *in = fopen(path, "re");
+	char *line = NULL;
+	size_t room = 0, nr = 0;
+	bool good = in;
+
+	while (good && (errno = 0, getline(&line, &room, in)) >= 0) {
+		line[strcspn(line, "\r\n")] = 0;
+		if (!*line)
+			continue;
+		good = strchr(line, ':') && ++nr <= HEADERS_MAX;
+		if (!good) {
+			incfs_error("'%s' has more than %d lines, or one that is not 'Name: value'",
+				    path, HEADERS_MAX);
+			break;
+		}
+		http->headers = curl_slist_append(http->headers, line);
+	}
+	if (!in || (good && ferror(in))) {
+		incfs_error("can't read '%s': %s", path, strerror(errno));
+		good = false;
+	}
+	free(line);
+	if (in)
+		fclose(in);
+	return good;
+}
+
+/* libcurl would find out with the first request only, or not say so. */
+static bool check_files(const struct incfs_source_params *params)
+{
+	const char *files[] = { params->netrc, params->cacert };
+
+	for (size_t i = 0; i < INCFS_ARRAY_SIZE(files); i++) {
+		if (!files[i] || !access(files[i], R_OK))
+			continue;
+		incfs_error("can't read '%s': %s", files[i], strerror(errno));
+		return false;
+	}
 	return true;
 }
 
@@ -461,7 +558,6 @@ static bool http_init(struct source_http *http, const char *where)
 	http->base = strndup(where, len);
 	http->source.fd = epoll_create1(EPOLL_CLOEXEC);
 	http->multi = curl_multi_init();
-	http->headers = curl_slist_append(NULL, "Accept-Encoding: identity");
 	if (!http->base || http->source.fd < 0 || !http->multi || !http->headers)
 		return false;
 	curl_multi_setopt(http->multi, CURLMOPT_SOCKETFUNCTION, http_watch_socket);
@@ -476,7 +572,8 @@ static bool http_init(struct source_http *http, const char *where)
 	return true;
 }
 
-struct incfs_source *incfs_source_http_open(const char *where, unsigned int parallel)
+struct incfs_source *incfs_source_http_open(const char *where,
+					    const struct incfs_source_params *params)
 {
 	struct source_http *http;
 
@@ -484,15 +581,25 @@ struct incfs_source *incfs_source_http_open(const char *where, unsigned int para
 		incfs_error("can't open source '%s': no '?' or '#' in the address", where);
 		return NULL;
 	}
-	http = calloc(1, sizeof(*http) + parallel * sizeof(http->transfers[0]));
-	if (!http)
+	if (!check_files(params))
+		return NULL;
+	http = calloc(1, sizeof(*http) + params->parallel * sizeof(http->transfers[0]));
+	if (!http || curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
 		goto err;
-	http->source = (struct incfs_source){ .ops = &http_ops, .fd = -1 };
-	http->nr = parallel;
-	if (curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK && http_init(http, where))
+	http->source = (struct incfs_source){ .ops = &http_ops, .fd = -1, .mirrors = 1 };
+	http->params = params;
+	http->nr = params->parallel;
+	http->headers = curl_slist_append(NULL, "Accept-Encoding: identity");
+	if (params->header_file && !read_headers(http, params->header_file)) {
+		http_close(&http->source);
+		return NULL;
+	}
+	if (http_init(http, where))
 		return &http->source;
 	http_close(&http->source);
+	http = NULL;
 err:
+	free(http);
 	incfs_error("can't open source '%s': not enough memory or descriptors", where);
 	return NULL;
 }

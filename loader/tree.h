@@ -6,6 +6,7 @@
 #include <linux/types.h>
 #include <stdbool.h>
 
+struct incfs_digest;
 struct incfs_file;
 struct incfs_files;
 struct incfs_list;
@@ -13,12 +14,14 @@ struct incfs_mount;
 
 /*
  * Add what the list has and the mount has not, and set the inode number of every
- * entry. What is there already must be of the same type and size. Returns 0, or
- * -1 after saying what is wrong.
+ * entry. What is there already must be of the same type and size. With @subdir, all of
+ * it is in this directory, whose key says of which bundle it is: @key, NULL if it is of
+ * none. Returns 0, or -1 after saying what is wrong, or if the program is to end (idle.h).
  */
-int incfs_tree_declare(struct incfs_mount *mount, struct incfs_list *list);
+int incfs_tree_declare(struct incfs_mount *mount, struct incfs_list *list, const char *subdir,
+		       const struct incfs_digest *key);
 
-/* Find out which blocks of the files are stored. */
+/* Find out which blocks of the files are stored. Returns as the above. */
 int incfs_tree_read_present(struct incfs_mount *mount, struct incfs_files *files);
 
 /* Whether this block is stored, as the file system has it now. */

@@ -69,13 +69,38 @@ done
 ok 'the loader ends well' unload
 stop_server
 
+# The same once, of servers that are slow, busy, or send us elsewhere.
+rm -rf faults requests
+mkdir faults
+for fault in good trickle hang reset e429 e503 tofile elsewhere huge; do
+	seq 100000 | head -c 100000 > faults/$fault
+done
+incfs pack faults 2> /dev/null
+sums faults > want
+serve_faulty faults 1
+load_url -v --no-background --stall-timeout 2
+ok 'readers get right bytes in the end' timeout 150 sh -c 'cat mnt/* > all'
+is 'all files are equal to their source' "$(sums mnt)" "$(cat want)"
+for fault in trickle hang reset e429 e503 tofile elsewhere huge; do
+	ok "'$fault' has been said" grep -q "can't fetch '$fault': " out
+done
+ok 'the loader ends well' unload
+stop_server
+
 # What is wrong for ever is waited for; killed readers go.
-rm requests
+rm -rf faults requests
+mkdir faults
+seq 100000 | head -c 140000 > faults/good
+cp faults/good faults/resized
+cp faults/good faults/loop
+incfs pack faults 2> /dev/null
 serve_faulty faults
 load_url --no-background -t 3000
 exits 1 'a file that is wrong for ever is not read' cat mnt/resized
 like 'but times out' "$tap_output" 'imer expired|timed out'
 ok 'others are read beside it' cmp mnt/good faults/good
+exits 1 'nor one that leads nowhere' cat mnt/loop
+ok 'which is said' grep -q "can't fetch 'loop': .*redirect" out
 is 'nothing of it was taken' "$(grep -c resized requests)" "$(grep -c 'resized.*resized' requests)"
 ok 'the loader ends well' unload
 stop_server

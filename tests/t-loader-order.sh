@@ -65,11 +65,11 @@ head -c 17000000 /dev/zero > small/ballast
 rm -f out
 incfs-bpf-loader run -s src -i small/image mnt > out 2>&1 &
 loader=$!
-ok 'a full disk is said' wait_for 60 grep -q "can't store blocks of '.*': No space left" out
+ok 'a full disk is said' wait_for 60 grep -q "can't store blocks: the disk of the image is full" out
 cat mnt/file3 > copy &
 reader=$!
 sleep 3
-is 'once' "$(grep -c 'No space left' out)" 1
+is 'once' "$(grep -c 'disk of the image is full' out)" 1
 is 'the reader waits' "$(kill -0 $reader; echo $?)" 0
 rm small/ballast
 ok 'it goes on when there is room' wait_for 60 grep -q complete: out

@@ -66,6 +66,35 @@ for signal in TERM KILL; do
 	is 'and unmounts' "$(mountpoint -q mnt; echo $?)" 32
 done
 
+# A mount has one loader, by whatever name of its image a second one comes.
+rm -f image
+load --no-background
+touch elsewhere
+for other in elsewhere none; do
+	[ $other = elsewhere ] || mv image moved
+	exits 1 "a second loader on a mount, with --image $other" \
+		incfs-bpf-loader run -x -s src -i $other mnt
+	like 'is refused' "$tap_output" "another loader uses the mount on 'mnt'"
+	ok 'the first works on' cmp src/lib/text mnt/lib/text
+done
+ok 'it still tells of itself' incfs status mnt
+like 'as the loader of the mount' "$tap_output" "mnt: on demand, pid $loader"
+end KILL
+ok 'the mount stays' mountpoint -q mnt
+mv moved image
+for other in elsewhere none; do
+	exits 1 "a loader on a mount of another image, with --image $other" \
+		incfs-bpf-loader run -x -s src -i $other mnt
+	like 'is refused' "$tap_output" \
+		"what is mounted on 'mnt' is the image '$PWD/image', not '$other'"
+done
+mv image moved
+load --no-background -i moved
+ok 'one with the image by its new name is not' cmp src/lib/text mnt/lib/text
+end TERM
+is 'and ends well' $? 0
+rm -f moved elsewhere
+
 # The policy of a mount can be changed by its next loader.
 rm -f image
 load -p none -k --no-background

@@ -17,6 +17,9 @@ like 'and complete' "$tap_output" 'incfs: complete: [0-9]+ blocks, [0-9.]+ secon
 is 'every file is equal to its source' "$(sums mnt)" "$(cat want)"
 is 'files of two names are one file' "$(stat -c %i mnt/zzz)" "$(stat -c %i mnt/lib/random)"
 is 'permissions are kept, but for writing' "$(stat -c %a mnt/lib/text mnt/lib/random | xargs)" '555 444'
+is 'symbolic links are' "$(readlink mnt/lib/shallow)" deep
+is 'times are' "$(stat -c '%.Y %n' mnt/lib/text mnt/lib mnt/lib/shallow | tr -d '\n')" \
+	"$(stat -c '%.Y %n' src/lib/text src/lib src/lib/shallow | sed 's/src/mnt/' | tr -d '\n')"
 ok 'the loader has left the mount' mountpoint -q mnt
 ok 'it is unmounted' umount mnt
 size=$(stat -c %s image)

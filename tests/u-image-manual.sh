@@ -10,24 +10,24 @@ page=$INCFS_TOP/docs/incfs.1
 ok 'the manual is well formed' mandoc -Tlint -W warning "$page"
 
 # commands COMMAND...: those that its help lists
-commands() { "$incfs" "$@" --help | sed -nE 's/^  ([a-z]+) .*/\1/p'; }
+commands() { "$incfs" "$@" --help | sed -nE 's/^  ([a-z-]+) .*/\1/p'; }
 
 # helped COMMAND...: "SHORT LONG ARGUMENT" of each option in its help
 helped()
 {
 	"$incfs" "$@" --help |
-		sed -nE 's/^  -(.), --([a-z-]+)( [A-Z=]+)?($|  .*)/\1 \2\3/p' | grep -v '^h help$' | sort
+		sed -nE 's/^  -(.), --([a-z-]+)( [A-Za-z.=]+)?($|  .*)/\1 \2\3/p' | grep -v '^h help$' | sort
 }
 
 # printed SECTION: the same from the manual
 printed()
 {
 	sed -n "/^\.Sh $1\$/,/^\.Sh /p" "$page" |
-		sed -nE 's/^\.It Fl (.) , Fl \\-([a-z-]+)( Ar ([A-Z=]+))?$/\1 \2 \4/; t print; b; : print; s/ $//; p' | sort
+		sed -nE 's/^\.It Fl (.) , Fl \\-([a-z-]+)( Ar ([A-Za-z.=]+))?$/\1 \2 \4/; t print; b; : print; s/ $//; p' | sort
 }
 
 # value ARG: what an option takes for it
-value() { case $1 in N) echo 1 ;; *) echo x ;; esac; }
+value() { case $1 in N | MS) echo 1 ;; *) echo x ;; esac; }
 
 all=()
 for command in $(commands); do
@@ -40,7 +40,8 @@ for command in $(commands); do
 	esac
 done
 is 'the manual has a section for each command' \
-	"$(sed -nE 's/^\.Sh (PACK|RECORD|IMAGE .*|POLICY .*)$/\1/p' "$page" | sort)" \
+	"$(sed -nE '/DESCRIPTION/,/EXIT STATUS/s/^\.Sh (.*)$/\1/p' "$page" |
+		grep -vx 'DESCRIPTION\|EXIT STATUS' | sort)" \
 	"$(printf '%s\n' "${all[@]^^}" | sort)"
 is 'and a synopsis' "$(sed -n '/^\.Sh SYNOPSIS/,/^\.Sh DESC/s/^\.Nm incfs //p' "$page" | sort)" \
 	"$(printf '%s\n' "${all[@]}" | sort)"
@@ -48,7 +49,7 @@ for command in "${all[@]}"; do
 	is "$command: options of help and manual are the same" "$(helped $command)" \
 		"$(printed "${command^^}")"
 	is "$command: its synopsis has them" "$(sed -n "/^\.Nm incfs $command\$/,/^\.Nm\|^\.Sh/p" "$page" |
-		sed -nE 's/^\.Op Fl ([a-z]+).*/\1/p' | grep -o . | sort | xargs)" \
+		sed -nE 's/^\.Op Fl ([a-zA-Z0-9]+).*/\1/p' | grep -o . | sort | xargs)" \
 		"$(helped $command | cut -c1 | xargs)"
 	while read -r short long arg; do
 		[ -n "$short" ] || continue

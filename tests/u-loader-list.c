@@ -44,6 +44,63 @@ static void refused_path(const char *path, const char *reason, const char *name)
 	free(text);
 }
 
+static void refused2(const char *body, const char *reason, const char *name)
+{
+	char text[1024];
+
+	snprintf(text, sizeof(text), "incfs-list 2\n%s", body);
+	refused_bytes(text, strlen(text), reason, name);
+}
+
+/* What version 2 has more: times, and symbolic links. */
+static void test_version_2(void)
+{
+	static const char text[] =
+		"incfs-list 2\n"
+		"d 0755 0 1700000000 a\n"
+		"f 0644 4097 -5.000000001 a/b\n"
+		"l 0 0 a/c a/b\n"
+		"s 0 0 0 a/d ../..\\x20//\n"
+		"end 4\n";
+	struct incfs_list list;
+	int err = parse(&list, text, sizeof(text) - 1);
+
+	ok(!err && list.version == 2, "a list of version 2 is taken");
+	if (err)
+		diag("%s", list.error);
+	ok(list.entries[0].mtime == 1700000000 && !list.entries[0].mtime_nsec, "with its times");
+	ok(list.entries[1].mtime == -5 && list.entries[1].mtime_nsec == 1, "all of them");
+	ok(list.entries[2].target == &list.entries[1], "further names have none");
+	ok(list.entries[3].type == INCFS_ENTRY_SYMLINK &&
+	   !strcmp(list.entries[3].target_path, "../.. //") && !list.entries[3].target,
+	   "symbolic links lead anywhere");
+	incfs_list_destroy(&list);
+
+	refused("s 0 0 a b\nend 1\n", "line 2: starts with none", "symbolic links in version 1");
+	refused("f 0644 1 0 a\nend 1\n", "line 2", "times in version 1");
+	refused2("f 0644 1 a\nend 1\n", "line 2: is not 'TYPE MODE SIZE TIME PATH'", "no time");
+	refused2("l 0 0 0 a b\nend 1\n", "line 2", "a time of a further name");
+	refused2("s 0 0 0 a\nend 1\n", "line 2: is not", "a symbolic link without a text");
+	refused2("s 0 0 0 a \nend 1\n", "line 2: is not", "one with an empty text");
+	refused2("s 0 1 0 a b\nend 1\n", "line 2: size", "one with a size");
+	refused2("s 0777 0 0 a b\nend 1\n", "line 2: mode", "one with a mode");
+	refused2("s 0 0 0 a b c\nend 1\n", "line 2: is not", "one with two texts");
+	refused2("s 0 0 0 a b\\x00\nend 1\n", "line 2: 'b", "one with a NUL");
+	refused2("s 0 0 0 a b\\x61\nend 1\n", "line 2: 'b", "one that is escaped without need");
+	refused2("s 0 0 0 a b\nf 0644 1 0 a/c\nend 2\n", "line 3: 'a/c' is in no directory",
+		 "a file in a symbolic link");
+	refused2("l 0 0 a b\ns 0 0 0 b c\nend 2\n", "'b', which is no file",
+		 "another name of a symbolic link");
+	for (const char *const *time = (const char *const []){
+		     "", "x", "-", "-0", "00", "1.", "1.5", "1.000000000", "1.0000000001", "1.00000000x",
+		     "9223372036854775808", "--1", "+1", "1.-00000001", NULL }; *time; time++) {
+		char body[128];
+
+		snprintf(body, sizeof(body), "d 0755 0 %s a\nend 1\n", *time);
+		refused2(body, **time ? "line 2: time" : "line 2: is not", *time);
+	}
+}
+
 static void test_taken(void)
 {
 	static const char text[] =
@@ -78,7 +135,7 @@ static void test_taken(void)
 static void test_frame(void)
 {
 	refused_bytes("", 0, "line 1", "nothing");
-	refused_bytes("incfs-list 2\nend 0\n", 19, "line 1: is 'incfs-list 2'", "another version");
+	refused_bytes("incfs-list 3\nend 0\n", 19, "line 1: is 'incfs-list 3'", "another version");
 	refused_bytes("incfs-list 1\nend 0", 18, "line 2: is missing, or cut", "no end of line");
 	refused_bytes("incfs-list 1\nf 0644 1 a\0b\nend 1\n", 32, "line 2: has a NUL", "a NUL");
 	refused("", "line 2: is missing", "no end");
@@ -173,6 +230,7 @@ static void test_limits(void)
 int main(void)
 {
 	test_taken();
+	test_version_2();
 	test_frame();
 	test_fields();
 	test_paths();

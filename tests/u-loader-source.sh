@@ -8,7 +8,7 @@
 get=$INCFS_BUILD/tests/loader/get
 
 make_tree tree
-"$INCFS_BUILD/tests/loader/incfs" pack -o list tree 2>/dev/null
+"$INCFS_BUILD/tests/loader/incfs" pack -l list tree 2>/dev/null
 
 # fetched SRC BYTES: everything, into out
 fetched()

@@ -43,18 +43,23 @@ static void check_extent(const struct incfs_disk_extent *disk, const struct incf
 	unsigned __int128 end = (unsigned __int128)extent->offset + extent->size;
 	__u64 offset = 0;
 	__u16 size, flags;
+	__u32 crc;
 	bool right;
 
 	memcpy(&offset, bytes, 6);
 	memcpy(&size, bytes + 6, 2);
 	memcpy(&flags, bytes + 8, 2);
+	memcpy(&crc, bytes + 10, 4);
+	offset = le64_to_cpu(offset);
+	size = le16_to_cpu(size);
+	flags = le16_to_cpu(flags);
 	right = offset >= 32 && size && flags <= 1 && size <= (flags ? 8192 : 4096) &&
 		(unsigned __int128)offset + size <= image_size;
 	fuzz_must(right == !!extent->size);
 	if (!right)
 		return;
 	fuzz_must(end <= image_size && extent->offset == offset && extent->size == size &&
-		  extent->flags == flags && !memcmp(&extent->crc, bytes + 10, 4));
+		  extent->flags == flags && extent->crc == le32_to_cpu(crc));
 }
 
 static void check_claimed(const __u8 *image, size_t size, __u64 claimed, __u32 blocks)
@@ -115,6 +120,8 @@ int LLVMFuzzerTestOneInput(const __u8 *data, size_t size)
 		return 0;
 	memcpy(&file_size, data, 2);
 	memcpy(&claimed, data + 2, 8);
+	file_size = le16_to_cpu(file_size);
+	claimed = le64_to_cpu(claimed);
 	blocks = incfs_format_blocks(file_size);
 	size -= HEAD;
 	/* To its exact size, for the sanitizer. */
@@ -183,6 +190,7 @@ size_t LLVMFuzzerCustomMutator(__u8 *data, size_t size, size_t max, unsigned int
 	if (mutate_below(&state, 2))
 		memset(data + 2, 0, 8);
 	memcpy(&file_size, data, 2);
+	file_size = le16_to_cpu(file_size);
 	if (!file_size)
 		memset(data, 0xff, 2);
 	blocks = incfs_format_blocks(file_size);

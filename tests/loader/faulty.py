@@ -10,7 +10,10 @@ import collections
 import http.server
 import itertools
 import os
+import socket
+import struct
 import sys
+import time
 
 root, port = sys.argv[1], int(sys.argv[2])
 times = int(sys.argv[3]) if len(sys.argv) > 3 else None
@@ -18,7 +21,10 @@ seen = collections.Counter()
 tags = itertools.count()
 
 FAULTS = ("short", "cut", "shifted", "resized", "norange", "gone", "e416", "e500",
-          "encoded", "changed", "garbage", "rubbish", "longer")
+          "encoded", "changed", "garbage", "rubbish", "longer", "trickle", "hang", "reset",
+          "e429", "e503", "loop", "tofile", "elsewhere", "huge")
+SLOW = ("trickle", "hang", "reset")
+SECONDS = 30
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -31,7 +37,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         name = os.path.basename(self.path).split(".")[0]
         if name not in FAULTS:
             return None
-        key = (self.path, self.headers["Range"])
+        # What a slow answer has left is another range: that would go on for long.
+        key = (self.path, None if name in SLOW else self.headers["Range"])
         seen[key] += 1
         return name if times is None or seen[key] <= times else None
 
@@ -66,6 +73,22 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self.answer(416, b"")
         if fault == "e500":
             return self.answer(500, b"x" * len(body))
+        if fault in ("e429", "e503"):
+            return self.answer(int(fault[1:]), b"", [("Retry-After", "1")])
+        if fault == "loop":
+            return self.answer(302, b"", [("Location", self.path)])
+        if fault == "tofile":
+            return self.answer(302, b"", [("Location", "file:///etc/passwd")])
+        if fault == "elsewhere":
+            return self.answer(302, b"", [("Location", "http://127.0.0.1:1/x")])
+        if fault == "huge":
+            return self.answer(206, body, [("X-Huge", "x" * 90000)] * 20)
+        if fault == "hang":
+            time.sleep(SECONDS)
+            self.close_connection = True
+            return None
+        if fault in ("trickle", "reset"):
+            return self.answer_slowly(fault, body, self.range(first, last, size, tag))
         if fault == "garbage":
             self.wfile.write(b"\x00\x01garbage\r\n\r\n")
             self.close_connection = True
@@ -91,6 +114,21 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if fault == "rubbish":
             headers = [("Content-Range", "bytes */*")]
         return self.answer(206, body, headers)
+
+    def answer_slowly(self, fault, body, headers):
+        """A third of it; then a byte a second, or a reset."""
+        part = len(body) // 3
+        self.answer(206, body[:part], headers, len(body))
+        self.wfile.flush()
+        self.close_connection = True
+        if fault == "reset":
+            linger = struct.pack("ii", 1, 0)
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+            return
+        for byte in body[part:part + SECONDS]:
+            self.wfile.write(bytes((byte,)))
+            self.wfile.flush()
+            time.sleep(1)
 
     @staticmethod
     def range(first, last, size, tag):

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * get SRC LIST DIR BYTES: fetch all files of a list into DIR, in requests of so
- * many bytes and all of them at once. Prints how each ended, as soon as it did:
- * RESULT PATH OFFSET: REASON.
+ * get SRC[,MIRROR]... LIST DIR BYTES [KEY]: fetch all files of a list into DIR, in
+ * requests of so many bytes and all of them at once. LIST is "-" for that of the source, which is
+ * checked with KEY. Prints how each ended, as soon as it did: RESULT PATH OFFSET: REASON.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -84,21 +84,43 @@ static void get_file(struct incfs_source *source, struct incfs_entry *entry, int
 	}
 }
 
+static int read_list(struct incfs_source *source, const char *file, char **text, size_t *size)
+{
+	char why[512];
+	int fd, err;
+
+	if (!strcmp(file, "-")) {
+		if (!source->ops->read_list(source, text, size, why, sizeof(why)))
+			return 0;
+		fprintf(stderr, "no list: %s\n", why);
+		return -1;
+	}
+	fd = open(file, O_RDONLY);
+	err = incfs_list_read(fd, text, size);
+	close(fd);
+	return err;
+}
+
 int main(int argc, char **argv)
 {
+	const char *where[INCFS_MIRRORS_MAX + 1] = {};
+	const struct incfs_source_params params = {
+		.where = where, .parallel = PARALLEL, .stall_s = INCFS_STALL_DEFAULT_S,
+	};
 	struct incfs_source *source;
 	struct incfs_list list;
-	int list_fd, dir_fd;
+	int dir_fd;
 	char *text;
 	size_t size;
 
-	if (argc != 5)
+	if (argc < 5 || argc > 6)
 		return 2;
-	source = incfs_source_open(argv[1], PARALLEL);
-	list_fd = open(argv[2], O_RDONLY);
+	for (int i = 0; i < INCFS_MIRRORS_MAX && argv[1]; i++)
+		where[i] = strsep(&argv[1], ",");
+	source = incfs_source_open(&params);
 	dir_fd = open(argv[3], O_RDONLY | O_DIRECTORY);
-	if (!source || dir_fd < 0 || incfs_list_read(list_fd, &text, &size) ||
-	    incfs_list_parse(&list, text, size))
+	if (!source || dir_fd < 0 || (argc > 5 && incfs_source_set_key(source, argv[5])) ||
+	    read_list(source, argv[2], &text, &size) || incfs_list_parse(&list, text, size))
 		return 1;
 	for (size_t i = 0; i < list.nr_entries; i++) {
 		if (list.entries[i].type == INCFS_ENTRY_DIR)
@@ -109,7 +131,6 @@ int main(int argc, char **argv)
 	run(source, 0);
 	source->ops->close(source);
 	incfs_list_destroy(&list);
-	close(list_fd);
 	close(dir_fd);
 	return 0;
 }
