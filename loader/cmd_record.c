@@ -37,7 +37,7 @@ struct file {
 };
 
 struct record {
-	const char *mountpoint;
+	const char *dir;
 	const char *output;
 	bool add;
 	char **command;
@@ -70,11 +70,12 @@ static const struct incfs_option rows[] = {
 
 static const struct incfs_usage usage = {
 	.program = "incfs record",
-	.args = "-o FILE [-a] MOUNTPOINT [-- COMMAND [ARG]...]",
+	.args = "-o FILE [-a] DIR [-- COMMAND [ARG]...]",
 	.about =
 "Write down which blocks of a mounted image a run needs, in the order of the first\n"
-"time: a profile, which the policy replay fetches by. Lasts as long as COMMAND, or\n"
-"until SIGINT or SIGTERM. Meanwhile the mount uses the policy record.\n",
+"time: a profile, which the policy replay fetches by. DIR is where it is mounted, or a\n"
+"directory there, whose files alone are recorded, by their paths from it on. Lasts as\n"
+"long as COMMAND, or until SIGINT or SIGTERM. Meanwhile the mount uses the policy record.\n",
 	.options = rows,
 	.least = 1,
 	.most = INT_MAX,
@@ -91,7 +92,7 @@ static int parse(struct record *record, int argc, char **argv)
 		incfs_error("no --output");
 		return incfs_usage_mistake(&usage);
 	}
-	record->mountpoint = argv[optind++];
+	record->dir = argv[optind++];
 	if (argv[optind] && !strcmp(argv[optind], "--"))
 		optind++;
 	record->command = argv[optind] ? &argv[optind] : NULL;
@@ -112,6 +113,7 @@ static int compare_files(const void *a, const void *b)
 static int visit(const char *path, const struct stat *st, int type, struct FTW *ftw)
 {
 	struct file *file, **found;
+	const char *path_in_dir;
 	int fd;
 
 	(void)ftw;
@@ -121,7 +123,8 @@ static int visit(const char *path, const struct stat *st, int type, struct FTW *
 	if (!file)
 		return -1;
 	file->ino = st->st_ino;
-	file->path = strdup(path + strlen(walker->mountpoint) + strspn(path + strlen(walker->mountpoint), "/"));
+	path_in_dir = path + strlen(walker->dir);
+	file->path = strdup(path_in_dir + strspn(path_in_dir, "/"));
 	found = file->path ? tsearch(file, &walker->files, compare_files) : NULL;
 	if (!found) {
 		free((char *)file->path);
@@ -152,9 +155,9 @@ static void free_file(void *node)
 static int walk(struct record *record)
 {
 	walker = record;
-	if (!nftw(record->mountpoint, visit, 32, FTW_PHYS | FTW_MOUNT))
+	if (!nftw(record->dir, visit, 32, FTW_PHYS | FTW_MOUNT))
 		return 0;
-	incfs_error("can't list '%s': %s", record->mountpoint, strerror(errno));
+	incfs_error("can't list '%s': %s", record->dir, strerror(errno));
 	return -1;
 }
 
@@ -348,19 +351,18 @@ static int write_profile(const struct record *record)
 	return err;
 }
 
-/* Paths of a profile begin at the root of the mount. */
 static int find_mount(struct record *record)
 {
 	struct stat st;
 
 	if (incfs_mounts_read(&record->mounts))
 		return -1;
-	record->mount = incfs_mounts_of(&record->mounts, record->mountpoint);
+	record->mount = incfs_mounts_of(&record->mounts, record->dir);
 	if (!record->mount)
 		return -1;
-	if (!stat(record->mountpoint, &st) && st.st_ino == INCFS_ROOT_INODE)
+	if (!stat(record->dir, &st) && S_ISDIR(st.st_mode))
 		return 0;
-	incfs_error("'%s' is not the mount point of an image, only within", record->mountpoint);
+	incfs_error("'%s' is not a directory", record->dir);
 	return -1;
 }
 
@@ -375,7 +377,7 @@ static int run(struct record *record)
 		end_keeper(record);
 		return 1;
 	}
-	incfs_info("recording '%s'", record->mountpoint);
+	incfs_info("recording '%s'", record->dir);
 	code = listen(record);
 	if (incfs_mount_choose(record->mount, record->mount->choice))
 		code = 1;

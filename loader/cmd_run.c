@@ -97,6 +97,23 @@ static int open_source(struct incfs_run *run)
 	return 0;
 }
 
+/* Its paths are those of the source. */
+static int attach_profile(const struct incfs_run *run)
+{
+	const struct incfs_options *options = &run->options;
+	char *dir = NULL;
+	int err;
+
+	if (asprintf(&dir, "%s%s%s", options->mountpoint, options->subdir ? "/" : "",
+		     options->subdir ?: "") < 0) {
+		incfs_error("not enough memory");
+		return -1;
+	}
+	err = incfs_profile_attach(options->profile, dir, run->mount.info.mount_id);
+	free(dir);
+	return err;
+}
+
 static int declare_tree(struct incfs_run *run)
 {
 	const struct incfs_options *options = &run->options;
@@ -121,8 +138,7 @@ static int declare_tree(struct incfs_run *run)
 	if (run->mount.info.nr_files != before && incfs_run_sync(run))
 		return -1;
 	incfs_files_set_inodes(&run->files);
-	if (options->profile &&
-	    incfs_profile_attach(options->profile, options->mountpoint, run->mount.info.mount_id))
+	if (options->profile && attach_profile(run))
 		return -1;
 	return incfs_tree_read_present(&run->mount, &run->files);
 }

@@ -261,7 +261,7 @@ out:
 	return err;
 }
 
-int incfs_profile_attach(const char *file, const char *mountpoint, __u64 mount_id)
+int incfs_profile_attach(const char *file, const char *dir, __u64 mount_id)
 {
 	struct incfs_profile profile;
 	struct plan plan;
@@ -269,10 +269,10 @@ int incfs_profile_attach(const char *file, const char *mountpoint, __u64 mount_i
 
 	if (incfs_profile_read(&profile, file))
 		return -1;
-	root_fd = open(mountpoint, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	root_fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	err = root_fd < 0 ? -1 : plan_create(&plan, &profile, root_fd);
 	if (err) {
-		incfs_error("can't use the profile '%s' on '%s': %s", file, mountpoint,
+		incfs_error("can't use the profile '%s' on '%s': %s", file, dir,
 			    strerror(errno));
 	} else {
 		if (plan.nr_blocks)

@@ -10,7 +10,7 @@
  * needed comes first, in the order of the profile. Returns 0, or -1 after saying
  * what is wrong; files that the mount lacks are only said.
  */
-int incfs_profile_attach(const char *file, const char *mountpoint, __u64 mount_id);
+int incfs_profile_attach(const char *file, const char *dir, __u64 mount_id);
 
 /* Forget the mount's profile, if it has one. */
 void incfs_profile_detach(__u64 mount_id);

@@ -63,7 +63,10 @@ exits 1 'a command that fails is a failure' incfs record -o failed full -- false
 ok 'of which there is a profile' grep -q ^end failed
 exits 1 'so is one that is not there' incfs record -o failed full -- ./no-such-command
 exits 1 'and a directory that is no mount' incfs record -o failed . -- true
-exits 1 'or is within one' incfs record -o failed full/d -- true
+exits 1 'or is a file' incfs record -o failed full/a -- true
+ok 'a directory within one is recorded' incfs record -o within full/d -- python3 touch.py full
+is 'alone, by paths from there on' "$(< within)" \
+	$'incfs-profile 1\n20 1 1 b\\x20c\n3 1 1 b\\x20c\nend 2'
 exits 2 'nowhere to write to is a mistake' incfs record full -- true
 echo nonsense > bad
 exits 1 'a bad profile is not added to' incfs record -a -o bad full -- true
@@ -108,6 +111,16 @@ for block in 30 200 100; do
 done
 ok 'and those of the other file' wait_for 30 grep -q "'d/b c' from 20 on: ahead" out
 is 'blocks that are not in the profile do not' "$(grep -c "from 300 on" out)" 0
+kill $loader
+wait $loader
+
+rm part.img
+incfs-bpf-loader run -v --no-background -p replay --profile expected -s src -i part.img \
+	--subdir v2 mnt > out 2>&1 &
+loader=$!
+wait_for 60 grep -q ready: out
+ok 'in a directory the profile is that of the tree there' \
+	grep -q 'profile .*: 7 of 7 blocks are in the mount' out
 kill $loader
 wait $loader
 exits 1 'a loader refuses a bad profile' \
