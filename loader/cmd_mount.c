@@ -16,6 +16,7 @@
 
 #include "log.h"
 #include "mount.h"
+#include "mountinfo.h"
 #include "option.h"
 #include "policy_object.h"
 
@@ -65,35 +66,14 @@ static const struct incfs_usage usage = {
 	.most = 2,
 };
 
-static const char *explain(int err, const char *policy)
-{
-	switch (err) {
-	case ENOENT:
-		return policy ?
-			"the mount point is not there, or no policy of this name is registered" :
-			"the mount point is not there";
-	case EPERM:
-		return "not permitted; root is needed";
-	case EINVAL:
-	case EIO:
-		return "the image is not valid, or an option not known; dmesg says more";
-	case EBUSY:
-		return "the image is mounted elsewhere";
-	default:
-		return strerror(err);
-	}
-}
-
 static int mount_image(const char *image, const char *dir, unsigned long flags,
-		       const char *options, const char *policy)
+		       const char *options, bool policy)
 {
-	/* Tools that find the mount find the image by its source. */
-	char *source = realpath(image, NULL);
-	int err = mount(source ?: image, dir, INCFS_NAME, flags, options) ? errno : 0;
+	int err = incfs_mount_image(image, dir, flags, options);
 
-	free(source);
 	if (err)
-		incfs_error("can't mount '%s' on '%s': %s", image, dir, explain(err, policy));
+		incfs_error("can't mount '%s' on '%s': %s", image, dir,
+			    incfs_mount_explain(err, policy));
 	return err ? -1 : 0;
 }
 

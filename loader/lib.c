@@ -17,6 +17,8 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "mountinfo.h"
+
 #define MOUNT_FLAGS (MS_NOSUID | MS_NODEV)
 
 _Static_assert(LIBINCFS_BLOCK_SIZE == INCFS_DATA_FILE_BLOCK_SIZE, "size of a block");
@@ -136,31 +138,8 @@ static int open_image(struct libincfs *fs, const struct libincfs_params *params,
 			      strerror(errno));
 }
 
-static const char *explain_mount(int err, const struct libincfs_params *params)
-{
-	switch (err) {
-	case ENOENT:
-		return params->policy ?
-			"the mount point is not there, or no policy of this name is registered" :
-			"the mount point is not there";
-	case EPERM:
-		return "not permitted; root is needed";
-	case ENODEV:
-		return "the module incfs is not loaded";
-	case EINVAL:
-	case EIO:
-		return "the image is not valid, or an option not known; dmesg says more";
-	case EBUSY:
-		return "the image is mounted elsewhere";
-	default:
-		return strerror(err);
-	}
-}
-
 static int do_mount(struct libincfs *fs, const struct libincfs_params *params)
 {
-	/* Tools that find the mount find the image by its source. */
-	char *source = realpath(params->image, NULL);
 	char options[160], max_files[32] = "";
 	int err;
 
@@ -169,12 +148,11 @@ static int do_mount(struct libincfs *fs, const struct libincfs_params *params)
 	snprintf(options, sizeof(options), "backing_fd=%d,read_timeout_ms=%u%s%s%s", fs->image_fd,
 		 params->read_timeout_ms, max_files, params->policy ? ",policy=" : "",
 		 params->policy ?: "");
-	err = mount(source ?: params->image, fs->at, INCFS_NAME, MOUNT_FLAGS, options) ? errno : 0;
-	free(source);
+	err = incfs_mount_image(params->image, fs->at, MOUNT_FLAGS, options);
 	if (!err)
 		return 0;
 	return incfs_lib_fail(fs, err, "can't mount '%s' on '%s': %s", params->image, fs->path,
-			      explain_mount(err, params));
+			      incfs_mount_explain(err, params->policy));
 }
 
 static int remount(struct libincfs *fs, const struct libincfs_params *params)
@@ -188,7 +166,7 @@ static int remount(struct libincfs *fs, const struct libincfs_params *params)
 	if (!mount(NULL, fs->at, NULL, MS_REMOUNT | MOUNT_FLAGS, options))
 		return 0;
 	return incfs_lib_fail(fs, errno, "can't change the options of '%s': %s", fs->path,
-			      explain_mount(errno, params));
+			      incfs_mount_explain(errno, params->policy));
 }
 
 /* @else_flags: what to try when there is no writing, or 0. */

@@ -13,50 +13,32 @@
 #include <unistd.h>
 
 #include "lib.h"
+#include "mountinfo.h"
 
 _Static_assert(sizeof(struct libincfs_info) == sizeof(struct incfs_mount_info) &&
 	       offsetof(struct libincfs_info, policy) == offsetof(struct incfs_mount_info, policy),
 	       "what is told of a mount");
 
-/* As mountinfo writes it: what would end the field is \ and three octal digits. */
-static void unescape(char *text)
-{
-	char *to = text;
-	unsigned int byte;
-
-	for (; *text; text++, to++) {
-		*to = *text;
-		if (*text == '\\' && sscanf(text + 1, "%3o", &byte) == 1) {
-			*to = byte;
-			text += 3;
-		}
-	}
-	*to = 0;
-}
-
 /* What the handle's mount was mounted from, to be freed; NULL if that can't be seen. */
 static char *mounted_from(struct libincfs *fs)
 {
-	FILE *file = fopen("/proc/self/mountinfo", "re");
-	char *line = NULL, *source = NULL, *rest;
-	unsigned int dev_major, dev_minor;
-	size_t size = 0;
+	struct incfs_mountinfo entry;
+	char *source = NULL;
 	struct stat st;
+	FILE *file;
 
-	if (!file)
+	if (fstat(fs->root_fd, &st))
 		return NULL;
-	while (!source && !fstat(fs->root_fd, &st) && getline(&line, &size, file) > 0) {
-		if (sscanf(line, "%*u %*u %u:%u", &dev_major, &dev_minor) != 2 ||
-		    dev_major != major(st.st_dev) || dev_minor != minor(st.st_dev))
-			continue;
-		/* Behind the fields of which there may be any number: the type, and the source. */
-		rest = strstr(line, " - ");
-		if (!rest || sscanf(rest, " - %*s %ms", &source) != 1)
-			break;
-		unescape(source);
+	file = fopen("/proc/self/mountinfo", "re");
+	while (file && !source && incfs_mountinfo_next(file, &entry)) {
+		if (entry.major == major(st.st_dev) && entry.minor == minor(st.st_dev)) {
+			source = entry.source;
+			entry.source = NULL;
+		}
+		incfs_mountinfo_free(&entry);
 	}
-	free(line);
-	fclose(file);
+	if (file)
+		fclose(file);
 	return source;
 }
 

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "log.h"
+#include "mountinfo.h"
 
 #define SYSFS_DIR "/sys/fs/incremental-fs"
 #define MOUNTS_DIR SYSFS_DIR "/mounts"
@@ -85,58 +86,25 @@ static bool read_mount(struct incfs_mounted *mount, __u64 id)
 	return true;
 }
 
-/* As mountinfo writes it: what would end the field is \ and three octal digits. */
-static void unescape(char *text)
-{
-	char *to = text;
-	unsigned int byte;
-
-	for (; *text; text++, to++) {
-		*to = *text;
-		if (*text == '\\' && sscanf(text + 1, "%3o", &byte) == 1) {
-			*to = byte;
-			text += 3;
-		}
-	}
-	*to = 0;
-}
-
-/* The field behind the " - " that ends those of which there may be any number, and its type. */
-static char *find_source(const char *line)
-{
-	const char *rest = strstr(line, " - ");
-	char *source = NULL;
-
-	if (!rest || sscanf(rest, " - %*s %ms", &source) != 1)
-		return NULL;
-	unescape(source);
-	return source;
-}
-
 /* The first place of each. */
 static void find_paths(struct incfs_mounts *mounts)
 {
 	FILE *file = fopen("/proc/self/mountinfo", "re");
-	unsigned int major, minor;
-	char *line = NULL, *path;
-	size_t size = 0;
+	struct incfs_mountinfo entry;
 
-	while (file && getline(&line, &size, file) > 0) {
-		if (sscanf(line, "%*u %*u %u:%u %*s %ms", &major, &minor, &path) != 3)
-			continue;
-		unescape(path);
-		for (size_t i = 0; path && i < mounts->nr; i++) {
+	while (file && incfs_mountinfo_next(file, &entry)) {
+		for (size_t i = 0; entry.path && i < mounts->nr; i++) {
 			struct incfs_mounted *mount = &mounts->mounts[i];
 
-			if (mount->major != major || mount->minor != minor || mount->path)
+			if (mount->major != entry.major || mount->minor != entry.minor ||
+			    mount->path)
 				continue;
-			mount->path = path;
-			mount->source = find_source(line);
-			path = NULL;
+			mount->path = entry.path;
+			mount->source = entry.source;
+			entry = (struct incfs_mountinfo){};
 		}
-		free(path);
+		incfs_mountinfo_free(&entry);
 	}
-	free(line);
 	if (file)
 		fclose(file);
 }

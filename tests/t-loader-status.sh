@@ -162,15 +162,7 @@ end
 umount other
 
 # systemd.
-cat > listen.py <<'END'
-import socket, sys
-s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-s.bind(sys.argv[1])
-open("bound", "w").close()
-while True:
-    print(s.recv(4096).decode(), flush=True)
-END
-python3 listen.py notify > told &
+python3 "$INCFS_TOP/tests/loader/listen.py" notify > told &
 listener=$!
 wait_for 20 test -e bound
 rm -f out
