@@ -271,12 +271,12 @@ int incfs_profile_read(struct incfs_profile *profile, const char *file)
 /* Returns how many lines there are. */
 static __u32 write_extents(FILE *out, const struct incfs_profile *profile)
 {
-	const struct incfs_profile_block *block = profile->blocks;
-	const struct incfs_profile_block *end = block + profile->nr_blocks;
+	const struct incfs_profile_block *block;
 	__u32 lines = 0, count;
 
-	for (; block < end; block += count, lines++) {
-		for (count = 1; block + count < end; count++) {
+	for (size_t i = 0; i < profile->nr_blocks; i += count, lines++) {
+		block = &profile->blocks[i];
+		for (count = 1; i + count < profile->nr_blocks; count++) {
 			if (block[count].path != block->path || block[count].runs != block->runs ||
 			    block[count].block != block->block + count)
 				break;
