@@ -8,7 +8,7 @@
  *
  * t-fuzz-abi [SEED [OPERATIONS]]
  *
- * timeout: 900
+ * timeout: 2400
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -32,7 +32,7 @@
 #define OPERATIONS_LONG 1200000
 /* Operations are cut off here, in seconds, where a kernel is slow. */
 #define TIME 60
-#define TIME_LONG 700
+#define TIME_LONG 1800
 #define MAX_FILES 300
 #define BATCH 40
 #define ERRNO_MAX 150
