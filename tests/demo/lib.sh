@@ -126,19 +126,21 @@ after_compile()
 	unmount "$1/proc"
 }
 
+# download DIR: all files of the list, as one without us would get them
 download()
 {
 	local dir=$1
 	mkdir "$dir"
 	curl -s "$server/incfs.list" > "$run/list"
+	[ "$(head -n 1 "$run/list")" = 'incfs-list 2' ] || die "the list is of another version"
 	awk -v server="$server" -v dir="$dir" '
-		$1 == "f" { printf "url = \"%s/%s\"\noutput = \"%s/%s\"\n", server, $4, dir, $4 }
+		$1 == "f" { printf "url = \"%s/%s\"\noutput = \"%s/%s\"\n", server, $5, dir, $5 }
 	' "$run/list" > "$run/curl.conf"
 	curl -s --fail --parallel --parallel-max 16 --create-dirs -K "$run/curl.conf" ||
 		die "curl could not download everything"
 	cd "$dir"
-	awk '$1 == "d" { print $4 }' "$run/list" | xargs mkdir -p
-	awk '$1 == "f" && $2 ~ /[157]/ { print $4 }' "$run/list" | xargs chmod +x
+	awk '$1 == "d" { print $5 }' "$run/list" | xargs mkdir -p
+	awk '$1 == "f" && $2 ~ /[157]/ { print $5 }' "$run/list" | xargs chmod +x
 	awk '$1 == "l" { print $5, $4 }' "$run/list" | xargs -n 2 ln
 	cd /
 }
