@@ -36,7 +36,7 @@ SCRIPTS  :=	# scripts for bpftrace, to be installed
 export TESTS KERNELS
 
 .PHONY: all native modules user policies testprogs install install-user uninstall
-.PHONY: check check-native check-debug check-long check-cross lint demo shell clean help FORCE
+.PHONY: check check-native check-debug check-races check-long check-cross lint demo shell clean help FORCE
 .PHONY: bench bench-quick bench-native
 .DELETE_ON_ERROR:
 
@@ -127,10 +127,13 @@ uninstall:		## what install put there, for the running kernel (root)
 check:			## all tests, in guests with each kernel (TESTS='glob', KERNELS='6.12')
 	@tests/vm/check
 
-check-debug:		## all tests on the debug kernel (KASAN, lockdep, kmemleak)
+check-debug:		## all tests on a debug kernel (KASAN, lockdep, kmemleak)
 	@tests/vm/check --debug
 
-check-long:		## check with crash tests that try much more, and check-debug
+check-races:		## all tests on a kernel that looks for data races (KCSAN)
+	@tests/vm/check --races
+
+check-long:		## check with crash tests that try much more, check-debug and check-races
 	@INCFS_LONG=1 tests/vm/check --all
 
 check-cross:		## build for arm64 and s390x, and run there what needs no kernel of ours
