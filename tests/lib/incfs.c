@@ -261,7 +261,7 @@ void fill_lz4(const struct test_fs *fs, __u64 ino, __u32 index, __u32 len)
 
 void fill_blocks(const struct test_fs *fs, __u64 ino, __u32 first, __u32 count)
 {
-	static __thread char data[FILL_RUN][BLOCK] __attribute__((aligned(8)));
+	char data[FILL_RUN][BLOCK] __attribute__((aligned(8)));
 	struct incfs_new_data_block blocks[FILL_RUN];
 	__u32 n, i;
 
