@@ -36,8 +36,8 @@ SCRIPTS  :=	# scripts for bpftrace, to be installed
 export TESTS KERNELS
 
 .PHONY: all native modules user policies testprogs install install-user uninstall
-.PHONY: check check-native check-debug check-races check-long check-cross lint demo shell clean help FORCE
-.PHONY: bench bench-quick bench-native
+.PHONY: check check-native check-debug check-races check-long check-cross check-fstests
+.PHONY: lint demo shell clean help FORCE bench bench-quick bench-native
 .DELETE_ON_ERROR:
 
 all: native		## build for the running kernel, here
@@ -138,6 +138,9 @@ check-long:		## check with crash tests that try much more, check-debug and check
 
 check-cross:		## build for arm64 and s390x, and run there what needs no kernel of ours
 	@tests/cross/check
+
+check-fstests:		## what applies of fstests and LTP (FSTESTS=DIR, LTP=DIR: clones of them)
+	@FSTESTS='$(FSTESTS)' LTP='$(LTP)' tests/fstests/check
 
 lint:			## sparse, compilers' analyzers, checkpatch, kernel-doc, shellcheck
 	@tests/lint/lint
