@@ -227,6 +227,22 @@ static void fill_batches(const struct test_fs *fs, __u64 ino, __u32 first, unsig
 	}
 }
 
+static bool all_there(unsigned long n)
+{
+	unsigned long before = 0, there;
+	__u64 end = now_ms() + SOON;
+
+	while ((there = __atomic_load_n(&crowd->ready, __ATOMIC_SEQ_CST)) != n) {
+		if (there != before)
+			end = now_ms() + SOON;
+		if (now_ms() > end)
+			break;
+		before = there;
+		usleep(20000);
+	}
+	return there == n;
+}
+
 /* Start @n readers of the blocks from @first on, until all of them wait. */
 static pid_t start_crowd(const struct test_fs *fs, __u32 first, unsigned long n)
 {
@@ -245,8 +261,7 @@ static pid_t start_crowd(const struct test_fs *fs, __u32 first, unsigned long n)
 		bail_out("fork");
 	if (!pid)
 		be_crowd(n);
-	if (!wait_until(__atomic_load_n(&crowd->ready, __ATOMIC_SEQ_CST) == n) &&
-	    !wait_until(__atomic_load_n(&crowd->ready, __ATOMIC_SEQ_CST) == n))
+	if (!all_there(n))
 		bail_out("%u of %lu threads are there", crowd->ready, n);
 	usleep(500000);
 	step("threads started", n);
