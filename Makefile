@@ -36,7 +36,7 @@ SCRIPTS  :=	# scripts for bpftrace, to be installed
 export TESTS KERNELS
 
 .PHONY: all native modules user policies testprogs install install-user uninstall
-.PHONY: check check-native check-debug check-races check-long check-cross check-fstests
+.PHONY: check check-native check-debug check-races check-long check-cross check-arm64 check-fstests
 .PHONY: lint demo shell clean help FORCE bench bench-quick bench-native
 .DELETE_ON_ERROR:
 
@@ -138,6 +138,9 @@ check-long:		## check with crash tests that try much more, check-debug and check
 
 check-cross:		## build for arm64 and s390x, and run there what needs no kernel of ours
 	@tests/cross/check
+
+check-arm64:		## the tests in an emulated arm64 guest, most of an hour (TESTS='glob')
+	@tests/arm64/check
 
 check-fstests:		## what applies of fstests and LTP (FSTESTS=DIR, LTP=DIR: clones of them)
 	@FSTESTS='$(FSTESTS)' LTP='$(LTP)' tests/fstests/check
