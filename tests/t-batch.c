@@ -192,8 +192,7 @@ static void test_credentials(void)
 	pid_t pid;
 
 	blocks[0] = fill_block(file, 40, data[0]);
-	fflush(stdout);
-	pid = fork();
+	pid = must_fork();
 	if (!pid) {
 		if (setgid(65534) || setuid(65534))
 			_exit(99);
@@ -217,8 +216,7 @@ static void test_killed(void)
 	blocks[0] = fill_block(file, 51, data[0]);
 	blocks[0].data = (unsigned long)map;
 	blocks[1] = fill_block(file, 52, data[1]);
-	fflush(stdout);
-	pid = fork();
+	pid = must_fork();
 	if (!pid)
 		_exit(try_batch(fs.cmd, blocks, 2, &filled) ? errno : 0);
 	take_pending(cmd, &info, 1);
@@ -349,8 +347,7 @@ static pid_t fork_loader(__u64 ino, int number)
 	pid_t pid;
 	int cmd;
 
-	fflush(stdout);
-	pid = fork();
+	pid = must_fork();
 	if (pid)
 		return pid;
 	cmd = fs_open_cmd(&fs, O_RDWR);

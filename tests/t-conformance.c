@@ -399,8 +399,7 @@ static bool have_32(void)
 {
 	pid_t pid;
 
-	fflush(stdout);
-	pid = fork();
+	pid = must_fork();
 	if (!pid)
 		_exit(call32(GETPID32, 0, 0, 0, 0, 0) != getpid());
 	return !wait_exit(pid);

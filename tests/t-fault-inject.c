@@ -22,74 +22,10 @@
 #include "lib/tap.h"
 
 #define BLOCKS 4096
-#define FAULTS_MAX 3000
-#define ERRNO_MAX 150
 
 static struct test_fs fs;
 static __u64 ino;		/* of "file" */
-static unsigned long faults;
 static const char *only = "";	/* of the names of trials */
-static __u32 turn;		/* grows: what each attempt is about is its own */
-
-/*
- * struct trial - a call of the interface
- * @prepare: what has to be there before; without faults
- * @call:    0, or -1 and errno
- * @check:   whether the state is that before the call, or that after it, as @done
- *	     says; when the call failed, either will do. NULL: nothing can have changed
- * @again:   the call, to be made after the check without a fault, has to succeed
- */
-struct trial {
-	const char *name;
-	void (*prepare)(void);
-	int (*call)(void);
-	bool (*check)(bool done);
-	bool again;
-};
-
-static void run(const struct trial *trial)
-{
-	unsigned long failed[ERRNO_MAX] = {}, survived = 0;
-	bool right = true, injected = true;
-	char line[256] = "";
-	int n, ret, error, e;
-
-	for (n = 1; injected && right && n < FAULTS_MAX; n++) {
-		turn++;
-		if (trial->prepare)
-			trial->prepare();
-		errno = 0;
-		inject_arm(n);
-		ret = trial->call();
-		error = errno;
-		injected = inject_disarm();
-		if (ret && !injected) {
-			diag("%s: %s without a fault", trial->name, strerror(error));
-			right = false;
-		} else if (ret) {
-			failed[error < ERRNO_MAX ? error : 0]++;
-		} else {
-			survived += injected;
-		}
-		if (trial->check && !trial->check(!ret) && (!ret || !trial->check(true))) {
-			diag("%s: fault %d, %s: neither as before nor as after", trial->name, n,
-			     ret ? strerror(error) : "success");
-			right = false;
-		}
-		if (ret && trial->again && trial->call() && errno != EEXIST) {
-			diag("%s: after fault %d: %s", trial->name, n, strerror(errno));
-			right = false;
-		}
-	}
-	for (e = 0; e < ERRNO_MAX; e++) {
-		if (failed[e] && strlen(line) < 200)
-			sprintf(line + strlen(line), ", %s %lu", strerrorname_np(e) ?: "?",
-				failed[e]);
-	}
-	ok(right && !injected, "%s: %d faults", trial->name, n - 2);
-	faults += n - 2;
-	diag("%lu without harm%s", survived, line);
-}
 
 /* State */
 
@@ -99,7 +35,7 @@ static const char *name_of(const char *what)
 	static int next;
 	char *name = names[next++ % 4];
 
-	snprintf(name, 32, "%s-%u", what, turn);
+	snprintf(name, 32, "%s-%u", what, inject_turn);
 	return name;
 }
 
@@ -197,13 +133,13 @@ static int call_remount(void)
 {
 	char options[32];
 
-	snprintf(options, sizeof(options), "read_timeout_ms=%u", 1000 + turn);
+	snprintf(options, sizeof(options), "read_timeout_ms=%u", 1000 + inject_turn);
 	return mount("any", fs.dir, NULL, MS_REMOUNT, options);
 }
 
 static bool remounted(bool done)
 {
-	return (fs_info(&fs).read_timeout_ms == 1000 + turn) == done;
+	return (fs_info(&fs).read_timeout_ms == 1000 + inject_turn) == done;
 }
 
 /* One without an open .cmd. */
@@ -457,7 +393,7 @@ static int call_policy(void)
 {
 	struct incfs_policy_choice arg = {};
 
-	strcpy(arg.policy, turn & 1 ? "auto" : "none");
+	strcpy(arg.policy, inject_turn & 1 ? "auto" : "none");
 	return ioctl(fs.cmd, INCFS_IOC_SET_POLICY, &arg);
 }
 
@@ -467,7 +403,7 @@ static bool policy_chosen(bool done)
 
 	fs_proc_mounts(fs.dir, device, options, sizeof(device));
 	/* The trial before has chosen the other one, if it has not failed. */
-	return !done || !!strstr(options, "policy=auto") == (turn & 1);
+	return !done || !!strstr(options, "policy=auto") == (inject_turn & 1);
 }
 
 /* Reads */
@@ -777,13 +713,13 @@ static void test_on(const char *where)
 		bail_out("the directory, a mapping");
 	for (i = 0; i < sizeof(trials) / sizeof(trials[0]); i++) {
 		if (strstr(trials[i].name, only))
-			run(&trials[i]);
+			inject_try(&trials[i]);
 	}
 	for (i = 0; i < 16; i++) {
 		if (!block_reads(&fs, "file", ino, i, BLOCK))
 			break;
 	}
-	ok(faults > 300 || *only, "%lu faults so far", faults);
+	ok(inject_faults > 300 || *only, "%lu faults so far", inject_faults);
 	is_int(i, 16, "the blocks from before are right");
 	is_int(count_pending(&fs), 0, "nobody waits");
 	munmap(map, 16 * BLOCK);

@@ -219,8 +219,7 @@ static int fill_as(void (*change)(void), __u32 index)
 
 	expected_block(file, index, data);
 	block = raw_block(file, index, data, BLOCK);
-	fflush(stdout);
-	pid = fork();
+	pid = must_fork();
 	if (!pid) {
 		if (change)
 			change();

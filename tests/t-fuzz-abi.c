@@ -1019,10 +1019,7 @@ static pid_t start_process(__u64 number)
 	pid_t pid;
 	int i;
 
-	fflush(stdout);
-	pid = fork();
-	if (pid < 0)
-		bail_out("fork");
+	pid = must_fork();
 	if (pid)
 		return pid;
 	prctl(PR_SET_PDEATHSIG, SIGKILL);

@@ -413,8 +413,7 @@ static void test_late(void)
 
 	/* The memory never comes. */
 	for (i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
-		fflush(stdout);
-		pid = fork();
+		pid = must_fork();
 		if (!pid) {
 			late_begin(&late);
 			call = (struct call) { .run = calls[i].run, .late = &late };

@@ -33,10 +33,7 @@ static int as_user(uid_t uid, int (*run)(int fd), int fd)
 {
 	pid_t pid;
 
-	fflush(stdout);
-	pid = fork();
-	if (pid < 0)
-		bail_out("fork");
+	pid = must_fork();
 	if (pid)
 		return wait_exit(pid);
 	if (uid && (setgroups(0, NULL) || setresgid(uid, uid, uid) || setresuid(uid, uid, uid)))
@@ -185,8 +182,7 @@ static int send_and_run(int fd, uid_t uid, int (*run)(int fd))
 
 	if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair))
 		bail_out("socketpair");
-	fflush(stdout);
-	pid = fork();
+	pid = must_fork();
 	if (!pid) {
 		close(fd);
 		if (setgroups(0, NULL) || setresgid(uid, uid, uid) || setresuid(uid, uid, uid) ||
@@ -529,8 +525,7 @@ static int under_storm(int (*run)(int fd), int fd, int kill_ms)
 	int status;
 	pid_t pid;
 
-	fflush(stdout);
-	pid = fork();
+	pid = must_fork();
 	if (!pid)
 		_exit(run(fd));
 	storm_begin(&storm, pid);

@@ -15,7 +15,6 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/statfs.h>
-#include <time.h>
 
 #include "lib/incfs.h"
 #include "lib/tap.h"
@@ -26,25 +25,6 @@
 #define GIB 100
 #define FILES 1000000
 #define FILES_IN_DIR 1000
-
-static __u64 last_ns;
-
-static __u64 now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000000000ull + now.tv_nsec;
-}
-
-/* Say what a step took for each of @n, and begin the next one. */
-static void step(const char *what, unsigned long n)
-{
-	__u64 ns = now_ns() - last_ns;
-
-	diag("%s: %llu ms, %llu ns each", what, ns / 1000000, ns / n);
-	last_ns = now_ns();
-}
 
 /* struct memory - in bytes; what a kernel does not tell is 0 */
 struct memory {
@@ -254,23 +234,20 @@ static pid_t start_crowd(const struct test_fs *fs, __u32 first, unsigned long n)
 	crowd->first = first;
 	if (pipe2(crowd->gate, O_CLOEXEC))
 		bail_out("pipe");
-	fflush(stdout);
-	last_ns = now_ns();
-	pid = fork();
-	if (pid < 0)
-		bail_out("fork");
+	step_begin();
+	pid = must_fork();
 	if (!pid)
 		be_crowd(n);
 	if (!all_there(n))
 		bail_out("%u of %lu threads are there", crowd->ready, n);
 	usleep(500000);
-	step("threads started", n);
+	step_end("threads started", n);
 	show_memory("a thread that waits for a pipe", &before, n);
 	before = memory_now();
-	last_ns = now_ns();
+	step_begin();
 	close(crowd->gate[1]);
 	ok(all_wait(fs, first, n), "%lu readers wait, each for a block of its own", n);
-	step("all readers wait", n);
+	step_end("all readers wait", n);
 	show_memory("more, when it waits for a block", &before, n);
 	close(crowd->gate[0]);
 	return pid;
@@ -302,18 +279,18 @@ static void test_readers(unsigned long n)
 	crowd->ino = make_file(&fs, INCFS_ROOT_INODE, "file", 2 * n * BLOCK);
 	crowd->fd = fs_open(&fs, "file");
 	pid = start_crowd(&fs, 0, n);
-	last_ns = now_ns();
+	step_begin();
 	fill_batches(&fs, crowd->ino, 0, n);
-	step("blocks filled", n);
+	step_end("blocks filled", n);
 	is_int(end_crowd(pid, n), 0, "all of them wake, with the right bytes");
-	step("all have read, and ended", n);
+	step_end("all have read, and ended", n);
 	is_int(count_pending(&fs), 0, "nobody waits");
 
 	pid = start_crowd(&fs, n, n);
-	last_ns = now_ns();
+	step_begin();
 	kill(pid, SIGKILL);
 	is_int(end_crowd(pid, n), 128 + SIGKILL, "all of them are killed");
-	step("all killed", n);
+	step_end("all killed", n);
 	is_int(count_pending(&fs), 0, "and nobody waits");
 	close(crowd->fd);
 	fs_unmount(&fs);
@@ -340,55 +317,55 @@ static void test_mounts(unsigned long n)
 	}
 	drop_caches();
 	before = memory_now();
-	last_ns = now_ns();
+	step_begin();
 	for (i = 0; i < n; i++) {
 		snprintf(name, sizeof(name), "m%lu", i);
 		fs_mount_new(&mounts[i], name, "read_timeout_ms=0");
 	}
-	step("new images made and mounted", n);
+	step_end("new images made and mounted", n);
 	drop_caches();
 	show_memory("a mount", &before, n);
-	last_ns = now_ns();
+	step_begin();
 	for (i = 0; i < n; i++) {
 		inos[i] = make_file(&mounts[i], INCFS_ROOT_INODE, "file", 2 * BLOCK + i);
 		fill_raw(&mounts[i], inos[i], 0, BLOCK);
 	}
-	step("a file made in each, and a block filled", n);
+	step_end("a file made in each, and a block filled", n);
 	drop_caches();
 	show_memory("a mount with a file", &before, n);
-	last_ns = now_ns();
+	step_begin();
 	for (i = 0; i < n; i++)
 		right += block_reads(&mounts[i], "file", inos[i], 0, BLOCK);
 	is_int(right, n, "%lu images are mounted, and each is read", n);
-	step("a block read of each", n);
+	step_end("a block read of each", n);
 	for (i = 0; i < n; i++)
 		reader_start(&readers[i], &mounts[i], "file", 1, READ_PREAD);
 	for (i = 0; i < n; i++)
 		waiting += wait_until(count_pending(&mounts[i]) == 1);
 	is_int(waiting, n, "a reader waits in each");
-	step("a reader waits in each", n);
+	step_end("a reader waits in each", n);
 	for (i = 0; i < n; i++)
 		fill_lz4(&mounts[i], inos[i], 1, BLOCK);
 	for (i = 0; i < n; i++)
 		served += reader_join(&readers[i]) == BLOCK &&
 			  is_expected(inos[i], 1, readers[i].data, BLOCK);
 	is_int(served, n, "and is served");
-	step("a block filled in each, and its reader served", n);
+	step_end("a block filled in each, and its reader served", n);
 	for (i = 0; i < n; i++)
 		fs_unmount(&mounts[i]);
-	step("all unmounted", n);
-	last_ns = now_ns();
+	step_end("all unmounted", n);
+	step_begin();
 	for (i = 0; i < n; i++)
 		fs_mount(&mounts[i]);
-	step("all mounted again", n);
+	step_end("all mounted again", n);
 	for (i = 0, right = 0; i < n; i++)
 		right += block_reads(&mounts[i], "file", inos[i], 0, BLOCK) &&
 			 block_reads(&mounts[i], "file", inos[i], 1, BLOCK);
 	is_int(right, n, "each image has what it had");
-	last_ns = now_ns();
+	step_begin();
 	for (i = 0; i < n; i++)
 		fs_unmount(&mounts[i]);
-	step("all unmounted", n);
+	step_end("all unmounted", n);
 	drop_caches();
 	show_memory("what is left of a mount", &before, n);
 	for (i = 0; i < n; i++) {
@@ -430,7 +407,7 @@ static void read_all(const struct test_fs *fs, __u64 ino, __u32 n, __u32 nr_bloc
 	for (i = 0; i < n; i++)
 		right += block_reads(fs, "huge", ino, sparse_block(i, n, nr_blocks), BLOCK);
 	is_int(right, n, "%s %u blocks from start to end are right", when, n);
-	step("a block read", n);
+	step_end("a block read", n);
 }
 
 static void test_holes(const struct test_fs *fs, __u64 ino, __u32 n, __u32 nr_blocks)
@@ -479,41 +456,41 @@ static void test_sparse(unsigned long gib)
 	int fd;
 
 	fs_mount_new(&fs, "sparse", "read_timeout_ms=0");
-	last_ns = now_ns();
+	step_begin();
 	ino = make_file(&fs, INCFS_ROOT_INODE, "huge", (__u64)gib << 30);
-	step("a large file made", 1);
+	step_end("a large file made", 1);
 	show_image(&fs, "empty,");
 	for (i = 0; i < n; i++)
 		fill_raw(&fs, ino, sparse_block(i, n, nr_blocks), BLOCK);
-	step("a block filled", n);
+	step_end("a block filled", n);
 	fs_unmount(&fs);
 	show_image(&fs, "with some blocks");
 	drop_caches();
 	before = memory_now();
-	last_ns = now_ns();
+	step_begin();
 	fs_mount(&fs);
-	step("mount", 1);
+	step_end("mount", 1);
 	read_all(&fs, ino, n, nr_blocks, "mounted again,");
 	show_memory("the mount, and its blocks read", &before, 1);
 	test_holes(&fs, ino, n, nr_blocks);
-	last_ns = now_ns();
+	step_begin();
 	is_int(count_present(&fs, ino), n + HOLES, "as many blocks are present as were filled");
-	step("GET_PRESENT of all blocks", nr_blocks);
+	step_end("GET_PRESENT of all blocks", nr_blocks);
 	show_memory("then", &before, 1);
 	drop_caches();
 	show_memory("and when caches have been dropped", &before, 1);
 	fd = fs_open(&fs, "huge");
 	last = sparse_block(n - 2, n, nr_blocks) + 2;
-	last_ns = now_ns();
+	step_begin();
 	is_int(lseek(fd, (off_t)last * BLOCK, SEEK_DATA), (off_t)(nr_blocks - 1) * BLOCK,
 	       "lseek finds the last block");
-	step("lseek over a hole", nr_blocks - 1 - last);
+	step_end("lseek over a hole", nr_blocks - 1 - last);
 	is_int(fstat(fd, &st), 0, "stat");
-	step("the first stat", 1);
+	step_end("the first stat", 1);
 	is_int(st.st_size, (off_t)gib << 30, "the file is %lu GiB long", gib);
 	close(fd);
 	drop_caches();
-	last_ns = now_ns();
+	step_begin();
 	read_all(&fs, ino, n, nr_blocks, "once more");
 	fs_unmount(&fs);
 	drop_caches();
@@ -561,7 +538,7 @@ static void test_files(unsigned long n)
 	fs_mount_new(&fs, "files", options);
 	drop_caches();
 	before = memory_now();
-	last_ns = now_ns();
+	step_begin();
 	for (i = 0; i < n; i++) {
 		if (i % FILES_IN_DIR == 0) {
 			snprintf(name, sizeof(name), "d%lu", i / FILES_IN_DIR);
@@ -570,35 +547,35 @@ static void test_files(unsigned long n)
 		snprintf(name, sizeof(name), "file-%lu", i);
 		create(&fs, dir, S_IFREG | 0644, name);
 	}
-	step("a file made", n);
+	step_end("a file made", n);
 	if (ioctl(fs.cmd, INCFS_IOC_SYNC))
 		bail_out("SYNC");
-	step("all synced", 1);
+	step_end("all synced", 1);
 	show_image(&fs, "with the files");
 	fs_unmount(&fs);
 	drop_caches();
-	last_ns = now_ns();
+	step_begin();
 	fs_mount(&fs);
-	step("mount", n);
+	step_end("mount", n);
 	drop_caches();
 	show_memory("a file", &before, n);
 	is_int(fs_info(&fs).nr_files, n + nr_dirs + 1, "%lu files are there", n);
-	last_ns = now_ns();
+	step_begin();
 	for (i = 0; i < n; i++) {
 		snprintf(name, sizeof(name), "d%lu/file-%lu", i / FILES_IN_DIR, i);
 		found += !stat(fs_path(&fs, name), &st) && st.st_size == BLOCK;
 	}
 	is_int(found, n, "all are found");
-	step("look-up and stat, cold", n);
+	step_end("look-up and stat, cold", n);
 	show_memory("a file that was looked up", &before, n);
 	for (i = 0; i < nr_dirs; i++) {
 		snprintf(name, sizeof(name), "d%lu", i);
 		listed += list(fs_path(&fs, name));
 	}
 	is_int(listed, n, "and listed");
-	step("readdir", n);
+	step_end("readdir", n);
 	fs_unmount(&fs);
-	step("umount", n);
+	step_end("umount", n);
 	drop_caches();
 	show_memory("what is left of a file", &before, n);
 	unlink(fs.image);

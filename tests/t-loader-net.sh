@@ -20,26 +20,14 @@ make_tree src
 sums src > want
 incfs pack src 2> /dev/null
 incfs pack -o bundle src 2> /dev/null
-mkdir mnt nginx www
+mkdir mnt www
 ln -s ../src ../bundle www/
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=test \
 	-addext subjectAltName=IP:10.9.9.2 -keyout key.pem -out cert.pem 2> /dev/null
 printf 'me:%s\n' "$(openssl passwd -apr1 secret)" > passwords
-cat > nginx/conf <<END
-daemon off;
-master_process off;
-pid $PWD/nginx/pid;
-error_log $PWD/nginx/error.log;
-events { }
-http {
+nginx_conf <<END
 	log_format kind '\$server_protocol \$connection \$status \$http_x_token \$uri';
 	access_log $PWD/nginx/access.log kind;
-	client_body_temp_path $PWD/nginx;
-	proxy_temp_path $PWD/nginx;
-	fastcgi_temp_path $PWD/nginx;
-	uwsgi_temp_path $PWD/nginx;
-	scgi_temp_path $PWD/nginx;
-	sendfile off;
 	root $PWD/www;
 	server {
 		listen 10.9.9.2:443 ssl http2;
@@ -53,7 +41,6 @@ http {
 		auth_basic_user_file $PWD/passwords;
 	}
 	server { listen 10.9.9.2:82; location / { return 302 http://10.9.9.2:80\$request_uri; } }
-}
 END
 ip netns exec away nginx -p "$PWD/nginx" -c "$PWD/nginx/conf" -e "$PWD/nginx/error.log" 2> /dev/null &
 server=$!

@@ -76,8 +76,7 @@ static int open_as(const struct test_fs *fs, uid_t uid, gid_t gid, int flags)
 {
 	pid_t pid;
 
-	fflush(stdout);
-	pid = fork();
+	pid = must_fork();
 	if (!pid) {
 		if (setgid(gid) || setuid(uid))
 			_exit(99);

@@ -379,8 +379,7 @@ static pid_t fork_signalled(const struct test_fs *on, __u64 ino, __u32 block, en
 	pid_t pid;
 	int i;
 
-	fflush(stdout);
-	pid = fork();
+	pid = must_fork();
 	if (pid)
 		return pid;
 	sigaction(SIGALRM, &action, NULL);
@@ -517,8 +516,7 @@ static void test_mmap_lock(void)
 	is_int(mprotect(map + 3 * BLOCK, BLOCK, PROT_NONE), 0,
 	       "the mapping that is waited for can be changed");
 	is_int(mprotect(map, BLOCK, PROT_READ | PROT_EXEC), 0, "so can the page itself");
-	fflush(stdout);
-	pid = fork();
+	pid = must_fork();
 	if (!pid)
 		_exit(0);
 	is_int(wait_exit(pid), 0, "fork proceeds");
@@ -528,8 +526,7 @@ static void test_mmap_lock(void)
 	pthread_join(wait.thread, NULL);
 
 	/* The mapping goes away under the fault: the thread gets SIGSEGV in the end. */
-	fflush(stdout);
-	pid = fork();
+	pid = must_fork();
 	if (!pid) {
 		wait = (struct toucher) { .address = map + BLOCK };
 		pthread_create(&wait.thread, NULL, touch, &wait);

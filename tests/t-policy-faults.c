@@ -7,52 +7,13 @@
  *
  * timeout: 300
  */
+#define _GNU_SOURCE
 #include "t-policy.h"
 #include "lib/inject.h"
-
-#define FAULTS_MAX 2000
 
 static struct test_mount mnt;
 static struct probe_bpf *one, *other;
 static int file, image;		/* "file" of the mount; another image */
-static unsigned int faults;
-
-struct trial {
-	const char *name;
-	void (*prepare)(void);
-	int (*call)(void);
-	/* Is all as before, or as after, by @done? */
-	bool (*check)(bool done);
-};
-
-static void run(const struct trial *trial)
-{
-	unsigned int failed = 0, survived = 0;
-	bool right = true, injected = true;
-	int n, ret, error;
-
-	for (n = 1; injected && right && n < FAULTS_MAX; n++) {
-		trial->prepare();
-		inject_arm(n);
-		ret = trial->call();
-		error = errno;
-		injected = inject_disarm();
-		if (ret && !injected) {
-			diag("%s: %s without a fault", trial->name, strerror(error));
-			right = false;
-		}
-		failed += !!ret;
-		survived += !ret && injected;
-		if (!trial->check(!ret) && (!ret || !trial->check(true))) {
-			diag("%s: fault %d, %s: neither as before nor as after", trial->name, n,
-			     ret ? strerror(error) : "success");
-			right = false;
-		}
-	}
-	ok(right && !injected, "%s: %d faults", trial->name, n - 2);
-	faults += n - 2;
-	diag("%u failed, %u without harm", failed, survived);
-}
 
 static void choose_none(void)
 {
@@ -136,12 +97,12 @@ static bool read_right(bool done)
 }
 
 static const struct trial trials[] = {
-	{ "SET_POLICY", choose_none, call_choose, chosen },
-	{ "SET_POLICY to another", choose_one, call_change, changed },
-	{ "remount with a policy", choose_none, call_remount, chosen },
-	{ "the policy's file in sysfs", choose_none, call_sysfs, chosen },
-	{ "read by a policy", prepare_read, call_read, read_right },
-	{ "mount with a policy", choose_none, call_mount, mounted },
+	{ "SET_POLICY", choose_none, call_choose, chosen, false },
+	{ "SET_POLICY to another", choose_one, call_change, changed, false },
+	{ "remount with a policy", choose_none, call_remount, chosen, false },
+	{ "the policy's file in sysfs", choose_none, call_sysfs, chosen, false },
+	{ "read by a policy", prepare_read, call_read, read_right, false },
+	{ "mount with a policy", choose_none, call_mount, mounted, false },
 };
 
 int main(void)
@@ -159,8 +120,8 @@ int main(void)
 	file = fs_open(&mnt.fs, "file");
 	image = open("another.img", O_RDWR | O_CLOEXEC);
 	for (i = 0; i < sizeof(trials) / sizeof(trials[0]); i++)
-		run(&trials[i]);
-	ok(faults > 50, "%u faults", faults);
+		inject_try(&trials[i]);
+	ok(inject_faults > 50, "%lu faults", inject_faults);
 	close(file);
 	choose_none();
 	ok(books_closed(one) && books_closed(other), "each policy was told of all it has lost");

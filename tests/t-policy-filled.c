@@ -203,8 +203,7 @@ static void test_who(const struct test_mount *mnt)
 	pid_t pid;
 
 	reset();
-	fflush(stdout);
-	pid = fork();
+	pid = must_fork();
 	if (!pid) {
 		setfsuid(4321);
 		add_to_batch(mnt->ino, 210, 1);

@@ -72,8 +72,7 @@ static pid_t fork_peeker(const struct test_mount *mnt, __u32 block)
 	int fd, mem;
 	pid_t pid;
 
-	fflush(stdout);
-	pid = fork();
+	pid = must_fork();
 	if (pid)
 		return pid;
 	fd = fs_open(&mnt->fs, "file");

@@ -235,10 +235,7 @@ static void run_process(const struct test_mount *mnt, const struct step *steps)
 	pid_t pid;
 	int fd;
 
-	fflush(stdout);
-	pid = fork();
-	if (pid < 0)
-		bail_out("fork");
+	pid = must_fork();
 	if (pid) {
 		if (wait_exit(pid))
 			bail_out("a process has failed");

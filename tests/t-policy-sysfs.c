@@ -118,8 +118,7 @@ static void test_not_root(void)
 	int fd = open(sysfs_path(mnt.id, "policy"), O_WRONLY | O_CLOEXEC);
 	pid_t pid;
 
-	fflush(stdout);
-	pid = fork();
+	pid = must_fork();
 	if (!pid) {
 		if (setuid(1000) || open(sysfs_path(mnt.id, "policy"), O_WRONLY) >= 0)
 			_exit(1);

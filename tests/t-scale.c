@@ -8,28 +8,11 @@
  */
 #define _GNU_SOURCE
 #include <dirent.h>
-#include <time.h>
 
 #include "lib/incfs.h"
 #include "lib/tap.h"
 
 static unsigned int nr_dirs = 100, nr_files = 100;
-static __u64 last_ns;
-
-static __u64 now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000000000ull + now.tv_nsec;
-}
-
-/* Say what a step took for each of @n, and begin the next one. */
-static void step(const char *what, unsigned int n)
-{
-	diag("%s: %llu ns each", what, (unsigned long long)(now_ns() - last_ns) / n);
-	last_ns = now_ns();
-}
 
 /* Kernel memory in slabs, in bytes. */
 static long long slab_bytes(void)
@@ -131,27 +114,27 @@ static void test_tree(const char *how, bool by_create)
 
 	snprintf(options, sizeof(options), "max_files=%u", n + nr_dirs + 1);
 	fs_mount_new(&fs, "fs", options);
-	last_ns = now_ns();
+	step_begin();
 	make_tree(&fs, by_create);
-	step(how, n);
+	step_end(how, n);
 	fs_unmount(&fs);
 	drop_caches();
 	before = slab_bytes();
-	last_ns = now_ns();
+	step_begin();
 	fs_mount(&fs);
-	step("mount", n);
+	step_end("mount", n);
 	diag("kernel memory: %lld bytes a file", (slab_bytes() - before) / n);
 	is_int(fs_info(&fs).nr_files, n + nr_dirs + 1, "%s: all inodes are there", how);
-	last_ns = now_ns();
+	step_begin();
 	is_int(look_all_up(&fs), n, "%s: all files are found", how);
-	step("look-up and stat, cold", n);
+	step_end("look-up and stat, cold", n);
 	look_all_up(&fs);
-	step("look-up and stat, warm", n);
+	step_end("look-up and stat, warm", n);
 	for (i = 0; i < nr_dirs; i++) {
 		snprintf(name, sizeof(name), "dir-%u", i);
 		listed += list(fs_path(&fs, name), "file-");
 	}
-	step("readdir", n);
+	step_end("readdir", n);
 	is_int(listed, n, "%s: and listed", how);
 	fs_unmount(&fs);
 }
@@ -165,24 +148,24 @@ static void test_large_directory(void)
 
 	snprintf(options, sizeof(options), "max_files=%u", n + 2);
 	fs_mount_new(&fs, "large", options);
-	last_ns = now_ns();
+	step_begin();
 	for (i = 0; i < n; i++) {
 		if (i == n / 2)
-			step("large directory: first half", n / 2);
+			step_end("large directory: first half", n / 2);
 		snprintf(name, sizeof(name), "file-%u", i);
 		create(&fs, INCFS_ROOT_INODE, S_IFREG | 0644, name);
 	}
-	step("large directory: second half", n - n / 2);
+	step_end("large directory: second half", n - n / 2);
 	is_int(list(fs.dir, "file-"), n, "all are listed");
-	step("large directory: readdir", n);
+	step_end("large directory: readdir", n);
 	for (i = 0; i < n; i++) {
 		snprintf(name, sizeof(name), "file-%u", i);
 		if (try_remove(fs.cmd, INCFS_ROOT_INODE, 0, name))
 			bail_out("REMOVE_DIR_ENTRY of %s", name);
 		if (i == n / 2)
-			step("large directory: removal, first half", n / 2);
+			step_end("large directory: removal, first half", n / 2);
 	}
-	step("large directory: removal, second half", n - n / 2);
+	step_end("large directory: removal, second half", n - n / 2);
 	is_int(list(fs.dir, ""), 3, "nothing is left but ., .. and .cmd");
 	fs_unmount(&fs);
 }

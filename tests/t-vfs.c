@@ -232,8 +232,7 @@ static void test_idmapped(const struct test_fs *fs)
 	   st.st_gid);
 	fstatat(tree, ".cmd", &st, 0);
 	is_int(st.st_uid, 5000, "so has .cmd");
-	fflush(stdout);
-	if (!fork()) {
+	if (!must_fork()) {
 		if (setgid(5008) || setuid(5007))
 			_exit(1);
 		fd = openat(tree, "owned", O_RDONLY);
@@ -274,8 +273,7 @@ static void test_exec(const struct test_fs *fs)
 			bail_out("fill");
 	}
 	close(from);
-	fflush(stdout);
-	if (!fork()) {
+	if (!must_fork()) {
 		if (chroot(fs->dir) || chdir("/"))
 			_exit(98);
 		execl("/busybox", "busybox", "test", "-x", "/busybox", NULL);

@@ -12,12 +12,32 @@
 #include "incfs.h"
 #include "tap.h"
 
-__u64 now_ms(void)
+__u64 now_ns(void)
 {
 	struct timespec now;
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000ull + now.tv_nsec / 1000000;
+	return now.tv_sec * 1000000000ull + now.tv_nsec;
+}
+
+__u64 now_ms(void)
+{
+	return now_ns() / 1000000;
+}
+
+static __u64 step_since;
+
+void step_begin(void)
+{
+	step_since = now_ns();
+}
+
+void step_end(const char *what, unsigned long n)
+{
+	__u64 ns = now_ns() - step_since;
+
+	diag("%s: %llu ms, %llu ns each", what, ns / 1000000, ns / n);
+	step_begin();
 }
 
 int try_mount(const char *image, const char *dir, const char *options)
@@ -458,16 +478,25 @@ ssize_t reader_join(struct reader *reader)
 	return reader->got;
 }
 
+pid_t must_fork(void)
+{
+	pid_t pid;
+
+	/* What is printed and not written yet would be written twice. */
+	fflush(stdout);
+	pid = fork();
+	if (pid < 0)
+		bail_out("fork");
+	return pid;
+}
+
 pid_t reader_fork(const struct test_fs *fs, const char *name, __u64 ino, __u32 block,
 		  enum read_how how)
 {
 	struct reader reader;
 	pid_t pid;
 
-	fflush(stdout);
-	pid = fork();
-	if (pid < 0)
-		bail_out("fork");
+	pid = must_fork();
 	if (pid)
 		return pid;
 	reader_run(&reader, fs, name, block, how);

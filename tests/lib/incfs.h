@@ -38,6 +38,10 @@ struct test_fs {
 };
 
 __u64 now_ms(void);
+__u64 now_ns(void);
+/* The second says what a step took for each of @n, and begins the next one. */
+void step_begin(void);
+void step_end(const char *what, unsigned long n);
 
 /* Try until @condition holds, for what has no event to wait for. */
 #define wait_until(condition)                                          \
@@ -129,6 +133,8 @@ void reader_start(struct reader *reader, const struct test_fs *fs, const char *n
 bool reader_done(const struct reader *reader);
 /* Until it has ended; returns got. */
 ssize_t reader_join(struct reader *reader);
+/* As fork(2), which does not fail. */
+pid_t must_fork(void);
 /* A process that does it and exits: 0 if it has read @ino's expected bytes. */
 pid_t reader_fork(const struct test_fs *fs, const char *name, __u64 ino, __u32 block,
 		  enum read_how how);

@@ -2,16 +2,24 @@
 /*
  * For tests of injected faults: the n-th request for memory of this thread fails, in
  * the kernel, or the n-th copy from or to user space where it knows that.
+ *
+ * Needs _GNU_SOURCE.
  */
 #ifndef INCFS_TESTS_INJECT_H
 #define INCFS_TESTS_INJECT_H
 
 #include <fcntl.h>
+#include <linux/types.h>
 #include <unistd.h>
 
 #include "tap.h"
 
+#define INJECT_FAULTS_MAX 3000
+#define INJECT_ERRNO_MAX 150
+
 static int inject_nth = -1;
+static unsigned long inject_faults;	/* in all */
+static __u32 inject_turn;		/* grows: what each attempt is about is its own */
 
 static inline bool inject_set(const char *attr, const char *name, const char *value)
 {
@@ -70,6 +78,67 @@ static inline bool inject_disarm(void)
 		bail_out("fail-nth");
 	inject_arm(0);
 	return atoi(text) == 0;
+}
+
+/*
+ * struct trial - a call into the kernel
+ * @prepare: what has to be there before; without faults. NULL: nothing
+ * @call:    0, or -1 and errno
+ * @check:   whether the state is that before the call, or that after it, as @done
+ *	     says; when the call failed, either will do. NULL: nothing can have changed
+ * @again:   the call, to be made after the check without a fault, has to succeed
+ */
+struct trial {
+	const char *name;
+	void (*prepare)(void);
+	int (*call)(void);
+	bool (*check)(bool done);
+	bool again;
+};
+
+/* Make the call with its first request failing, then the second, until all are met. */
+static inline void inject_try(const struct trial *trial)
+{
+	unsigned long failed[INJECT_ERRNO_MAX] = {}, survived = 0;
+	bool right = true, injected = true;
+	char line[256] = "";
+	int n, ret, error, e;
+
+	for (n = 1; injected && right && n < INJECT_FAULTS_MAX; n++) {
+		inject_turn++;
+		if (trial->prepare)
+			trial->prepare();
+		errno = 0;
+		inject_arm(n);
+		ret = trial->call();
+		error = errno;
+		injected = inject_disarm();
+		if (ret && !injected) {
+			diag("%s: %s without a fault", trial->name, strerror(error));
+			right = false;
+		} else if (ret) {
+			failed[error < INJECT_ERRNO_MAX ? error : 0]++;
+		} else {
+			survived += injected;
+		}
+		if (trial->check && !trial->check(!ret) && (!ret || !trial->check(true))) {
+			diag("%s: fault %d, %s: neither as before nor as after", trial->name, n,
+			     ret ? strerror(error) : "success");
+			right = false;
+		}
+		if (ret && trial->again && trial->call() && errno != EEXIST) {
+			diag("%s: after fault %d: %s", trial->name, n, strerror(errno));
+			right = false;
+		}
+	}
+	for (e = 0; e < INJECT_ERRNO_MAX; e++) {
+		if (failed[e] && strlen(line) < 200)
+			sprintf(line + strlen(line), ", %s %lu", strerrorname_np(e) ?: "?",
+				failed[e]);
+	}
+	ok(right && !injected, "%s: %d faults", trial->name, n - 2);
+	inject_faults += n - 2;
+	diag("%lu without harm%s", survived, line);
 }
 
 #endif

@@ -6,8 +6,8 @@ port=8099
 url=http://127.0.0.1:$port
 server=
 
-# serve DIR: nginx on $port
-serve()
+# nginx_conf: nginx/conf, which keeps all in nginx/, of what http {} is to have
+nginx_conf()
 {
 	mkdir -p nginx
 	cat > nginx/conf <<-END
@@ -17,15 +17,23 @@ serve()
 	error_log $PWD/nginx/error.log;
 	events { }
 	http {
-		access_log $PWD/nginx/access.log;
 		client_body_temp_path $PWD/nginx;
 		proxy_temp_path $PWD/nginx;
 		fastcgi_temp_path $PWD/nginx;
 		uwsgi_temp_path $PWD/nginx;
 		scgi_temp_path $PWD/nginx;
 		sendfile off;
-		server { listen 127.0.0.1:$port; root $(realpath "$1"); }
+		$(cat)
 	}
+	END
+}
+
+# serve DIR: nginx on $port
+serve()
+{
+	nginx_conf <<-END
+		access_log $PWD/nginx/access.log;
+		server { listen 127.0.0.1:$port; root $(realpath "$1"); }
 	END
 	nginx -p "$PWD/nginx" -c "$PWD/nginx/conf" -e "$PWD/nginx/error.log" &
 	server=$!
