@@ -44,8 +44,8 @@ int incfs_blocks_read_entries(struct incfs_node *node, u32 first, u32 count,
 		memset(disk, 0, count * sizeof(*disk));
 		return 0;
 	}
-	return incfs_image_pread_cached(&node->mnt->image, disk, count * sizeof(*disk),
-					map_offset + incfs_format_map_size(first));
+	return incfs_image_pread(&node->mnt->image, disk, count * sizeof(*disk),
+				 map_offset + incfs_format_map_size(first));
 }
 
 /*

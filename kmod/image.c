@@ -16,6 +16,7 @@
 #include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/highmem.h>
+#include <linux/magic.h>
 #include <linux/mount.h>
 #include <linux/pagemap.h>
 #include <linux/slab.h>
@@ -55,38 +56,61 @@ static int image_transfer(struct incfs_image *image, void *buf, size_t len, u64 
 	return n ?: -EIO;
 }
 
+/*
+ * A folio of the image's page cache, for a read of up to @end. The image's read_iter() is
+ * not asked: on XFS it takes the lock of the inode, and who holds that may be waiting for
+ * us, in a page fault. NULL where there is no other way, as on tmpfs, which takes no lock.
+ */
+static struct folio *image_folio(struct incfs_image *image, u64 offset, u64 end)
+{
+	struct file *file = image->file;
+	struct address_space *mapping = file->f_mapping;
+	pgoff_t index = offset >> PAGE_SHIFT;
+	struct folio *folio = filemap_get_folio(mapping, index);
+	const struct cred *old;
+	struct file_ra_state ra;
+
+	if (!IS_ERR(folio)) {
+		if (folio_test_uptodate(folio))
+			return folio;
+		folio_put(folio);
+	}
+	if (!mapping->a_ops->read_folio)
+		return NULL;
+	old = override_creds(image->cred);
+	if (IS_ERR(folio)) {
+		file_ra_state_init(&ra, mapping);
+		page_cache_sync_readahead(mapping, &ra, file, index,
+					  DIV_ROUND_UP(end, PAGE_SIZE) - index);
+	}
+	folio = read_mapping_folio(mapping, index, file);
+	revert_creds(old);
+	return folio;
+}
+
 int incfs_image_pread(struct incfs_image *image, void *buf, size_t len, u64 offset)
 {
-	return image_transfer(image, buf, len, offset, false);
-}
-
-int incfs_image_pread_cached(struct incfs_image *image, void *buf, size_t len, u64 offset)
-{
-	struct address_space *mapping = image->file->f_mapping;
+	u64 size = incfs_image_size(image);
 	struct folio *folio;
-	bool found;
 	size_t n;
 
-	if (len > incfs_image_size(image) || offset > incfs_image_size(image) - len)
+	if (len > size || offset > size - len)
 		return -EIO;
 	for (; len; buf += n, offset += n, len -= n) {
-		n = min_t(size_t, len, PAGE_SIZE - offset_in_page(offset));
-		folio = filemap_get_folio(mapping, offset >> PAGE_SHIFT);
+		folio = image_folio(image, offset, offset + len);
+		if (!folio)
+			return image_transfer(image, buf, len, offset, false);
 		if (IS_ERR(folio))
-			break;
-		found = folio_test_uptodate(folio);
-		if (found) {
-			memcpy_from_folio(buf, folio, offset_in_folio(folio, offset), n);
-			folio_mark_accessed(folio);
-		}
+			return PTR_ERR(folio);
+		n = min(len, folio_size(folio) - offset_in_folio(folio, offset));
+		memcpy_from_folio(buf, folio, offset_in_folio(folio, offset), n);
+		folio_mark_accessed(folio);
 		folio_put(folio);
-		if (!found)
-			break;
 	}
-	return len ? incfs_image_pread(image, buf, len, offset) : 0;
+	return 0;
 }
 
-int incfs_image_read_iter(struct incfs_image *image, struct iov_iter *iter, u64 offset)
+static int read_iter_locked(struct incfs_image *image, struct iov_iter *iter, u64 offset)
 {
 	const struct cred *old = override_creds(image->cred);
 	struct kiocb iocb;
@@ -103,6 +127,29 @@ int incfs_image_read_iter(struct incfs_image *image, struct iov_iter *iter, u64 
 	if (!iov_iter_count(iter))
 		return 0;
 	return n ?: -EIO;
+}
+
+int incfs_image_read_iter(struct incfs_image *image, struct iov_iter *iter, u64 offset)
+{
+	u64 size = incfs_image_size(image);
+	struct folio *folio;
+	size_t len, n;
+
+	if (iov_iter_count(iter) > size || offset > size - iov_iter_count(iter))
+		return -EIO;
+	for (; (len = iov_iter_count(iter)); offset += n) {
+		folio = image_folio(image, offset, offset + len);
+		if (!folio)
+			return read_iter_locked(image, iter, offset);
+		if (IS_ERR(folio))
+			return PTR_ERR(folio);
+		n = min(len, folio_size(folio) - offset_in_folio(folio, offset));
+		n = copy_folio_to_iter(folio, offset_in_folio(folio, offset), n, iter);
+		folio_put(folio);
+		if (!n)
+			return -EFAULT;
+	}
+	return 0;
 }
 
 int incfs_image_pwrite(struct incfs_image *image, const void *buf, size_t len, u64 offset)
@@ -176,6 +223,9 @@ static u32 direct_align(const struct file *file)
 	struct kstat stat;
 
 	if (!(file->f_mode & FMODE_CAN_ODIRECT) || !(file->f_mode & FMODE_NOWAIT))
+		return 0;
+	/* It waits for the lock of the inode in each direct read, asked to or not. */
+	if (file_inode(file)->i_sb->s_magic == BTRFS_SUPER_MAGIC)
 		return 0;
 	if (vfs_getattr_nosec(&file->f_path, &stat, STATX_DIOALIGN, 0) ||
 	    !(stat.result_mask & STATX_DIOALIGN))

@@ -354,11 +354,12 @@ static inline bool incfs_image_writable(const struct incfs_image *image)
 	return image->file->f_mode & FMODE_WRITE;
 }
 
-/* Read or write all of @len bytes; a short file is EIO. */
+/*
+ * Read or write all of @len bytes; a short file is EIO. Reads go by the image's page cache
+ * and take no lock that a write to the image holds.
+ */
 int incfs_image_pread(struct incfs_image *image, void *buf, size_t len, u64 offset);
 int incfs_image_pwrite(struct incfs_image *image, const void *buf, size_t len, u64 offset);
-/* The same read, cheaper when the bytes are in the page cache of the image. */
-int incfs_image_pread_cached(struct incfs_image *image, void *buf, size_t len, u64 offset);
 int incfs_image_read_iter(struct incfs_image *image, struct iov_iter *iter, u64 offset);
 /* Drop bytes from the page cache of the image that are on its disk as well. */
 static inline void incfs_image_forget(struct incfs_image *image, u64 offset, size_t len)

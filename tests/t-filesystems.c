@@ -69,6 +69,30 @@ static bool maps(const struct test_fs *fs, __u64 ino)
 	return right;
 }
 
+/*
+ * A write to the image from a mapping of one of its files: its file system holds the
+ * lock of the image's inode while it takes the page fault.
+ */
+static bool feeds_itself(const struct test_fs *fs, __u64 ino)
+{
+	int fd = fs_open(fs, "file"), image = open(fs->image, O_RDWR | O_CLOEXEC);
+	char *map = mmap(NULL, BLOCKS * BLOCK, PROT_READ, MAP_SHARED, fd, 0), buf[BLOCK];
+	bool right = image >= 0 && map != MAP_FAILED;
+	__u32 block;
+	off_t end;
+
+	for (block = 4; right && block < BLOCKS; block += 7) {
+		end = lseek(image, 0, SEEK_END);
+		right = pwrite(image, map + block * BLOCK, BLOCK, end) == BLOCK &&
+			pread(image, buf, BLOCK, end) == BLOCK &&
+			is_expected(ino, block, buf, BLOCK);
+	}
+	munmap(map, BLOCKS * BLOCK);
+	close(image);
+	close(fd);
+	return right;
+}
+
 static void fill_half(const struct test_fs *fs, __u64 ino, __u32 first)
 {
 	__u32 block;
@@ -137,6 +161,8 @@ static void test_backing(const struct backing *backing)
 	ok(reads_through(&fs, ino), "%s: all blocks read right, cold, in a row", type);
 	drop_caches();
 	ok(maps(&fs, ino), "%s: and through mappings", type);
+	drop_caches();
+	ok(feeds_itself(&fs, ino), "%s: a write to the image takes its bytes from there", type);
 	is_errno(umount("disk"), EBUSY, "%s: it is busy while the image is mounted", type);
 	fs_unmount(&fs);
 
